@@ -87,6 +87,11 @@ export function checkScored(op: string, scores: ArrayLike<number>, correct: Arra
   checkNotEmpty(op, "scores", scores.length);
 }
 
+/** A number of bins, draws or the like: a whole one of at least 1. */
+export function checkPositiveCount(op: string, name: string, value: number): void {
+  check(Number.isSafeInteger(value) && value > 0, op, `${name} must be a positive whole number`, value);
+}
+
 /** Two arrays that run over the same samples. */
 export function checkLengths(op: string, a: string, nA: number, b: string, nB: number): void {
   check(nA === nB, op, `${a} and ${b} must have equal length`, `${nA} and ${nB}`);

@@ -73,6 +73,7 @@ async function takeUp({ target, part }: Load): Promise<void> {
 async function attempt(load: Load, url: string): Promise<string | undefined> {
   const { file, target, part, options } = load;
   const fs = node("node:fs/promises");
+  const isTakenUp = (await sizeOf(part)) !== undefined;
   try {
     await fetchWhole(load, url);
   } catch (cause) {
@@ -88,6 +89,8 @@ async function attempt(load: Load, url: string): Promise<string | undefined> {
   }
   // Carrying on from wrong bytes could never end well.
   await fs.rm(part, { force: true });
+  // The wrong bytes may be those that an earlier call left, or another address: this one has the beginning to give too.
+  if (isTakenUp) return attempt(load, url);
   return `the file ${fault.replace(/\.$/, "")}`;
 }
 

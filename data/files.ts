@@ -22,6 +22,8 @@ export interface SetSource {
   readonly files: readonly OfficialFile[];
   /** What unpacking them leaves: these names, in the folder itself or in one of that name inside of it. */
   readonly unpacked?: { readonly folder?: string; readonly names: readonly string[] };
+  /** Another version of the set, which is read where it is there whole and nothing of this one is. */
+  readonly instead?: SetSource;
 }
 
 /** How a file was found to be right. */
@@ -121,6 +123,10 @@ export const folderOf = (source: SetSource, { dir }: Pick<FileOptions, "dir">): 
 
 /** What of a data set is on disk. */
 export interface Presence {
+  /** The version that is there, or the set's own. */
+  readonly source: SetSource;
+  /** Whether all of it is there, packed or unpacked; by the names alone, which loading looks behind. */
+  readonly isWhole: boolean;
   /** Where its files belong. */
   readonly folder: string;
   /** How many of its files are there. */
@@ -129,11 +135,17 @@ export interface Presence {
   readonly unpacked?: { readonly folder: string; readonly names: readonly string[]; readonly isWhole: boolean };
 }
 
-/** Looks for a data set's files, and for what was unpacked from them. */
+/** Looks for a data set's files, and for what was unpacked from them: what loading it reads. */
 export async function lookFor(source: SetSource, options: Pick<FileOptions, "dir"> = {}): Promise<Presence> {
   readOptions("lookFor", options, { dir: PLACE.dir });
+  const own = await presenceOf(source, folderOf(source, options));
+  if (!source.instead || own.files > 0 || own.unpacked) return own;
+  const other = await lookFor(source.instead, options);
+  return other.isWhole ? other : own;
+}
+
+async function presenceOf(source: SetSource, folder: string): Promise<Presence> {
   const { join } = node("node:path");
-  const folder = folderOf(source, options);
   const namesIn = async (place: string, names: readonly string[]): Promise<readonly string[]> => {
     const entries = await node("node:fs/promises")
       .readdir(place)
@@ -141,13 +153,15 @@ export async function lookFor(source: SetSource, options: Pick<FileOptions, "dir
     return names.filter((name) => entries.includes(name));
   };
   const names = source.files.map(({ name }) => name);
-  const found = { folder, files: (await namesIn(folder, names)).length };
+  const files = (await namesIn(folder, names)).length;
+  const found = { source, folder, files, isWhole: files === names.length };
   const { unpacked } = source;
   if (!unpacked) return found;
   for (const place of [join(folder, unpacked.folder ?? ""), folder]) {
     const there = await namesIn(place, unpacked.names);
     if (there.length === 0) continue;
-    return { ...found, unpacked: { folder: place, names: there, isWhole: there.length === unpacked.names.length } };
+    const isWhole = there.length === unpacked.names.length;
+    return { ...found, isWhole: found.isWhole || isWhole, unpacked: { folder: place, names: there, isWhole } };
   }
   return found;
 }

@@ -1,7 +1,7 @@
 // Calibration errors by binning: uniform and equal-mass, l1, l2 and max, debiased, class-wise; reliability diagrams.
 
 import { type Kinds, zip } from "../../base/index.ts";
-import { check, checkKind, checkOneOf, checkScored, readOptions } from "../errors.ts";
+import { check, checkKind, checkOneOf, checkPositiveCount, checkScored, readOptions } from "../errors.ts";
 import { addTo, firstWhere } from "../numeric/arrays.ts";
 import { quantileOfSorted, sorted } from "../numeric/ranks.ts";
 import { softmaxInto } from "../numeric/softmax.ts";
@@ -43,7 +43,7 @@ export function reliability(
   const { nBins = 15, binning = "uniform" } = readOptions("ece", options, BINS);
   checkOneOf("ece", "binning", binning, ["uniform", "quantile"]);
   checkScored("ece", scores, correct);
-  check(Number.isInteger(nBins) && nBins > 0, "ece", "nBins must be a positive whole number", nBins);
+  checkPositiveCount("ece", "nBins", nBins);
   const edges = binEdges(scores, nBins, binning);
   const [sure, right] = [new Tally(nBins), new Tally(nBins)];
   for (let i = 0; i < scores.length; i++) {
@@ -89,6 +89,7 @@ export function mce(scores: ArrayLike<number>, correct: ArrayLike<number>, nBins
  */
 export function classwiseEce(table: Table, nBins = 15): Float64Array {
   checkKind("classwiseEce", "table", table);
+  checkPositiveCount("classwiseEce", "nBins", nBins);
   const { exits, classes, samples, labels } = table;
   const size = exits * classes * nBins;
   const gaps = new Float64Array(size); // sum of (hit - probability) per exit, class and bin

@@ -3,7 +3,7 @@
 // probability at most delta in an unlimited run. As one batch: a permutation test, valid for one look.
 
 import { SEED, what } from "../../base/index.ts";
-import { check, checkKind, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
+import { check, checkKind, checkLevel, checkNotEmpty, checkPositiveCount, readOptions } from "../errors.ts";
 import { firstWhere } from "../numeric/arrays.ts";
 import { createRandom, type Random, shuffle } from "../numeric/random.ts";
 import { argsort } from "../numeric/ranks.ts";
@@ -145,6 +145,7 @@ export function testExchangeability(
     permutations: "number",
     seed: SEED,
   });
+  checkPositiveCount("testExchangeability", "permutations", permutations);
   checkKind("testExchangeability", "list", calibrationScores, "the calibration scores");
   checkKind("testExchangeability", "list", liveScores, "the live scores");
   checkNotEmpty("testExchangeability", "the calibration scores", calibrationScores.length);

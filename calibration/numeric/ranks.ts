@@ -48,6 +48,20 @@ export function betweenValues(ascending: Float64Array, threshold: number): numbe
   return middle > lower ? middle : upper;
 }
 
+/** Part of a product of a count and a level that is round-off at most: a level such as 0.18 is no binary number. */
+const ROUND_OFF = 1e-12;
+
+/** `ceil((n + 1)(1 - alpha))`: the rank, from 1, of the conformal quantile of n scores; n + 1 if they have none. */
+export function conformalRank(n: number, alpha: number): number {
+  // The whole part of (n + 1) alpha is what lies above: 1 - alpha would lose digits of a small alpha.
+  return Math.max(1, n + 1 - Math.floor((n + 1) * alpha * (1 + ROUND_OFF)));
+}
+
+/** Fewest scores that have a conformal quantile: the smallest n with 1 / (n + 1) <= alpha. */
+export function fewestForRank(alpha: number): number {
+  return Math.ceil((1 - ROUND_OFF) / alpha) - 1;
+}
+
 /** Index of the first of ascending values that is at least `x`; their number if none is. */
 export function firstAtLeast(ascending: Float64Array, x: number): number {
   return firstWhere(0, ascending.length, (at) => ascending[at]! >= x);

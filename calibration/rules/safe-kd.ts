@@ -5,6 +5,7 @@ import type { Kinds } from "../../base/index.ts";
 import { check, checkKind, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
 import { groupScores } from "../metrics/failure.ts";
 import { column } from "../numeric/arrays.ts";
+import { conformalRank, fewestForRank } from "../numeric/ranks.ts";
 import { correctness, type Outcomes } from "../table/outcomes.ts";
 import { checkDistinct } from "../table/same-samples.ts";
 import { SAME_SAMPLES } from "./options.ts";
@@ -43,7 +44,7 @@ export function safeKdReleasedCode(all: Outcomes, options: SafeKdOptions): SafeK
   checkNotEmpty("safeKdReleasedCode", "the calibration set", all.samples);
   if (!sameSamples) checkDistinct("safeKdReleasedCode", { ...all, scores: all.maxProb }, "calibration");
   const n = all.samples;
-  const rank = Math.min(n - 1, Math.max(0, Math.ceil((n + 1) * (1 - delta)) - 1));
+  const rank = Math.min(n, conformalRank(n, delta)) - 1;
   const tau = Float64Array.from({ length: all.exits }, (_, j) => {
     const scores = column(all.nll, all.exits, j).map((nll) => 1 - Math.exp(-nll));
     return scores.sort()[rank]!;
@@ -53,7 +54,7 @@ export function safeKdReleasedCode(all: Outcomes, options: SafeKdOptions): SafeK
     bar: tau.map((t) => 1 - t),
     rank,
     n,
-    neededSamples: fewestForQuantile(delta),
+    neededSamples: fewestForRank(delta),
     guarantee: {
       kind: "none",
       promise:
@@ -91,7 +92,7 @@ export function safeKdText(all: Outcomes, options: SafeKdOptions): SafeKdText {
   return {
     thresholds,
     n: all.samples,
-    neededSamples: fewestForQuantile(delta),
+    neededSamples: fewestForRank(delta),
     guarantee: {
       kind: "none",
       promise:
@@ -101,9 +102,6 @@ export function safeKdText(all: Outcomes, options: SafeKdOptions): SafeKdText {
     },
   };
 }
-
-/** Fewest n with 1 / (n + 1) <= delta. */
-const fewestForQuantile = (delta: number) => Math.ceil(1 / delta - 1 - 1e-9);
 
 /** The loosest observed score with `errors + 1 <= delta (accepted + 1)`. */
 export function loosestPlusOne(scores: ArrayLike<number>, correct: ArrayLike<number>, delta: number): number {

@@ -1,7 +1,7 @@
 // Scalers that change one confidence in [0, 1] into a better one: histogram, isotonic and beta. They leave predictions
 // alone. Histogram and isotonic make ties, so a threshold on their output is coarser.
 
-import { check, checkFlags, checkOneOf, checkRead, checkScored, readOptions } from "../errors.ts";
+import { check, checkFlags, checkOneOf, checkPositiveCount, checkRead, checkScored, readOptions } from "../errors.ts";
 import { sum } from "../numeric/arrays.ts";
 import { type Minimum, minimise } from "../numeric/optimise.ts";
 import { argsort, firstAtLeast, quantileOfSorted, sorted } from "../numeric/ranks.ts";
@@ -47,6 +47,7 @@ export function fitConfidenceScaler(
   const { nBins = 15 } = readOptions("fitConfidenceScaler", options, { nBins: "number" });
   checkOneOf("fitConfidenceScaler", "method", method, ["histogram", "isotonic", "beta"]);
   checkRead("fitConfidenceScaler", options, ["method", method], { nBins: ["histogram"] });
+  checkPositiveCount("fitConfidenceScaler", "nBins", nBins);
   checkScored("fit", scores, correct);
   const bad = Array.prototype.findIndex.call(scores, Number.isNaN);
   check(bad < 0, "fit", "scores must be numbers", `NaN at ${bad}`);

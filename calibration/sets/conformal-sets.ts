@@ -12,6 +12,7 @@ import {
   checkRead,
   readOptions,
 } from "../errors.ts";
+import { conformalRank, fewestForRank } from "../numeric/ranks.ts";
 import { softmaxInto } from "../numeric/softmax.ts";
 import { SAME_SAMPLES } from "../rules/options.ts";
 import { complement, exchangeableSamples, fixedBeforehand, type Guarantee, provenUnless } from "../rules/result.ts";
@@ -136,12 +137,12 @@ export function calibrateSets(
 export function setRule(labelScores: Float64Array, options: SetOptions, event: string): SetRule {
   const { alpha } = readSetOptions("setRule", options);
   const n = labelScores.length;
-  const rank = Math.ceil((n + 1) * (1 - alpha));
+  const rank = conformalRank(n, alpha);
   const ok = rank <= n;
   const quantile = labelScores.toSorted()[rank - 1] ?? Number.POSITIVE_INFINITY;
   const promise = `On average over calibration sets and future samples, ${event} with probability at least ${complement(alpha)}.`;
   const guarantee: Guarantee = { kind: "marginal", promise, assumptions: [exchangeableSamples, fixedBeforehand] };
-  return { ...options, quantile, rank, ok, n, neededSamples: Math.ceil(1 / alpha - 1 - 1e-9), guarantee };
+  return { ...options, quantile, rank, ok, n, neededSamples: fewestForRank(alpha), guarantee };
 }
 
 /** 1 where a class belongs to the set, `[N, C]`. A set may be empty. */

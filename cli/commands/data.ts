@@ -76,8 +76,8 @@ async function listLines(dir: string | undefined): Promise<readonly string[]> {
 
 async function stateOf({ source, options }: Pick<DataSet, "source" | "options">, dir: string | undefined) {
   if (!source) return "file" in options ? "by --file" : "dir" in options ? "by --dir" : "built in";
-  const { files, unpacked } = await lookFor(source, defined({ dir }));
-  return unpacked?.isWhole ? "unpacked" : `${files} of ${source.files.length} files`;
+  const there = await lookFor(source, defined({ dir }));
+  return there.unpacked?.isWhole ? "unpacked" : `${there.files} of ${there.source.files.length} files`;
 }
 
 const CHECKED = {

@@ -181,7 +181,7 @@ const stepsOf = (folder: RunFolder, settings: string) =>
  * The settings of a run as this machine does it. @throws SortieError, an Unfit, where files of it are not here, or are
  * others.
  */
-async function configHere(id: string, given: object, out: string, dataDir: string | undefined): Promise<Config> {
+export async function configHere(id: string, given: object, out: string, dataDir: string | undefined): Promise<Config> {
   const place = inFile(`job ${id}`);
   const asked = completeConfig(place, { ...given, out, name: id });
   const { source, options } = knownSet("worker", asked.data.name);
@@ -193,9 +193,9 @@ async function configHere(id: string, given: object, out: string, dataDir: strin
   if (missing)
     throw new Unfit(`worker: what ${place.name(missing.key)} names must be here; there is no ${missing.path}. ${hint}`);
   if (source && download !== true) {
-    const { folder, files, unpacked } = await lookFor(source, defined({ dir }));
+    const { folder, files, isWhole } = await lookFor(source, defined({ dir }));
     const count = source.files.length;
-    if (files < count && !unpacked?.isWhole)
+    if (!isWhole)
       throw new Unfit(`worker: the ${count} files of ${name} must be in ${folder}; got ${files} of them. ${hint}`);
   }
   return orUnfit(async () => withContents(place, config));

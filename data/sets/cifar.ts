@@ -5,7 +5,7 @@
 import { firstOf, option } from "../../base/index.ts";
 import { createDataset, type Dataset } from "../dataset.ts";
 import { DataError, readOptions } from "../errors.ts";
-import { folderOf, lookFor, node, type OfficialFile, placeOf, readBytes, type SetSource } from "../files.ts";
+import { lookFor, node, type OfficialFile, type Presence, placeOf, readBytes, type SetSource } from "../files.ts";
 import { CIFAR_SIZE, type CifarRecords, decodeCifar, decodeCifarPickle } from "../formats/cifar.ts";
 import { readTar } from "../formats/tar.ts";
 import { gunzip } from "../formats/unpack.ts";
@@ -22,7 +22,7 @@ interface CifarSet {
   readonly std: readonly number[];
   readonly source: SetSource;
   readonly members: readonly OfficialFile[];
-  /** The version for Python, and how it calls lists of labels, in the order of the binary one. */
+  /** Of the version for Python; and how it calls lists of labels, in the order of the binary one. */
   readonly python: Pick<CifarSet, "source" | "members"> & { readonly labels: readonly string[] };
 }
 
@@ -38,10 +38,12 @@ const sourceOf = (
   packed: OfficialFile,
   inside: string,
   members: readonly OfficialFile[],
+  instead?: SetSource,
 ): SetSource => ({
   folder,
   files: [packed],
   unpacked: { folder: inside, names: members.map(({ name }) => name) },
+  ...(instead && { instead }),
 });
 
 const member = (name: string, bytes: number, checksum?: OfficialFile["checksum"]): OfficialFile => ({
@@ -80,12 +82,27 @@ const CIFAR100_PYTHON = [
   ofMd5("test", 31049918, "f0ef6b0ae62326f3e7ffdfab6717acfc"),
 ];
 
+const CIFAR10_PYTHON_SOURCE = sourceOf(
+  "cifar-10",
+  archive("cifar-10-python.tar.gz", 170498071, "c58f30108f718f92721af3b95e74349a"),
+  "cifar-10-batches-py",
+  CIFAR10_PYTHON,
+);
+
+const CIFAR100_PYTHON_SOURCE = sourceOf(
+  "cifar-100",
+  archive("cifar-100-python.tar.gz", 169001437, "eb9058c3a382ffc7106e4002c42a8d85"),
+  "cifar-100-python",
+  CIFAR100_PYTHON,
+);
+
 /** The official file of CIFAR-10. */
 export const CIFAR10_SOURCE: SetSource = sourceOf(
   "cifar-10",
   archive("cifar-10-binary.tar.gz", 170052171, "c32a1d4ab5d03f1284b67883e8d87530"),
   "cifar-10-batches-bin",
   CIFAR10_MEMBERS,
+  CIFAR10_PYTHON_SOURCE,
 );
 
 /** The official file of CIFAR-100. */
@@ -94,6 +111,7 @@ export const CIFAR100_SOURCE: SetSource = sourceOf(
   archive("cifar-100-binary.tar.gz", 168513733, "03b5dce01913d631647c71ecec9e9cb8"),
   "cifar-100-binary",
   CIFAR100_MEMBERS,
+  CIFAR100_PYTHON_SOURCE,
 );
 
 const CIFAR10: CifarSet = {
@@ -103,16 +121,7 @@ const CIFAR10: CifarSet = {
   std: [0.247, 0.2435, 0.2616],
   source: CIFAR10_SOURCE,
   members: CIFAR10_MEMBERS,
-  python: {
-    source: sourceOf(
-      "cifar-10",
-      archive("cifar-10-python.tar.gz", 170498071, "c58f30108f718f92721af3b95e74349a"),
-      "cifar-10-batches-py",
-      CIFAR10_PYTHON,
-    ),
-    members: CIFAR10_PYTHON,
-    labels: ["labels"],
-  },
+  python: { source: CIFAR10_PYTHON_SOURCE, members: CIFAR10_PYTHON, labels: ["labels"] },
 };
 
 const CIFAR100: CifarSet = {
@@ -122,16 +131,7 @@ const CIFAR100: CifarSet = {
   std: [0.2673, 0.2564, 0.2762],
   source: CIFAR100_SOURCE,
   members: CIFAR100_MEMBERS,
-  python: {
-    source: sourceOf(
-      "cifar-100",
-      archive("cifar-100-python.tar.gz", 169001437, "eb9058c3a382ffc7106e4002c42a8d85"),
-      "cifar-100-python",
-      CIFAR100_PYTHON,
-    ),
-    members: CIFAR100_PYTHON,
-    labels: ["coarse_labels", "fine_labels"],
-  },
+  python: { source: CIFAR100_PYTHON_SOURCE, members: CIFAR100_PYTHON, labels: ["coarse_labels", "fine_labels"] },
 };
 
 /**
@@ -165,8 +165,9 @@ async function loadCifar(
   label: number,
   options: DataOptions,
 ): Promise<Splits> {
-  const isPython = await isOnlyPython(set, options);
-  const files = await readMembers(isPython ? { op: set.op, ...set.python } : set, options);
+  const there = await lookFor(set.source, placeOf(options));
+  const isPython = there.source === set.python.source;
+  const files = await readMembers(set.op, isPython ? set.python.members : set.members, there, options);
   const records = files.map(({ bytes, path: file }) =>
     isPython
       ? decodeCifarPickle(bytes, { file, labels: set.python.labels })
@@ -196,28 +197,19 @@ interface Member {
   readonly path: string;
 }
 
-/** Whether the version for Python lies there, whole, and nothing of the binary one. */
-async function isOnlyPython({ source, python }: CifarSet, options: DataOptions): Promise<boolean> {
-  const [binary, pickled] = await Promise.all([
-    lookFor(source, placeOf(options)),
-    lookFor(python.source, placeOf(options)),
-  ]);
-  const isThere = pickled.files > 0 || pickled.unpacked?.isWhole === true;
-  return isThere && binary.files === 0 && binary.unpacked === undefined;
-}
-
 /** The set's files: from the unpacked folder if it is whole, or else from the archive. */
 async function readMembers(
-  { op, source, members }: Pick<CifarSet, "op" | "source" | "members">,
+  op: string,
+  members: readonly OfficialFile[],
+  { source, folder, files, unpacked }: Presence,
   options: DataOptions,
 ): Promise<Member[]> {
   const { join } = node("node:path");
-  const { files, unpacked } = await lookFor(source, placeOf(options));
   if (unpacked && (unpacked.isWhole || !(files || options.download))) {
     return Promise.all(members.map((file) => readMember(op, file, join(unpacked.folder, file.name), options)));
   }
   const archive = firstOf(source.files);
-  const { bytes, path } = await readOfficial(op, archive, folderOf(source, options), options);
+  const { bytes, path } = await readOfficial(op, archive, folder, options);
   const found = new Map<string, Uint8Array>();
   for await (const { name, content } of readTar([await gunzip(bytes, path)], path)) {
     found.set(name.replace(/^.*\//, ""), content);

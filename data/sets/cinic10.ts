@@ -25,6 +25,8 @@ import { CIFAR10_CLASSES, type DataOptions } from "./options.ts";
 const SIZE = 32;
 const PARTS = ["train", "valid", "test"] as const;
 type Part = (typeof PARTS)[number];
+/** Images of each class in each part. */
+const PER_CLASS = 9000;
 
 const ARCHIVE: OfficialFile = {
   name: "CINIC-10.tar.gz",
@@ -55,17 +57,17 @@ const CINIC10_OPTIONS: Kinds<Cinic10Options> = { ...FILES, ...CINIC10_PARTS, see
 /**
  * CINIC-10: 32 x 32 x 3, ten classes, normalised by .4789 .4723 .4305 / .2421 .2383 .2587. `dir` holds the folders
  * train, valid and test, or `CINIC-10.tar.gz`, which is then unpacked beside itself.
- * @throws DataError for a missing folder, a damaged image (by its path), or parts that ask for more samples than there
- * are.
+ * @throws DataError for a missing folder or one that lacks images, a damaged image (by its path), or parts that ask for
+ * more samples than there are.
  */
 export async function cinic10(options: Cinic10Options = {}): Promise<Splits> {
   const { seed = 1, ...given } = readOptions("cinic10", options, CINIC10_OPTIONS);
   const asked = { validation: given.validation ?? 5000, calibration: given.calibration ?? 5000 };
   const root = await unpackedFolder(options);
   const lists = {
-    train: await listPart(root, "train"),
-    valid: await listPart(root, "valid"),
-    test: await listPart(root, "test"),
+    train: await listPart(root, "train", given),
+    valid: await listPart(root, "valid", given),
+    test: await listPart(root, "test", given),
   };
   const firstIds = { train: 0, valid: lists.train.length, test: lists.train.length + lists.valid.length };
   const pick = <Name extends string>(part: Part, counts: Record<Name, number>) =>
@@ -97,7 +99,7 @@ interface Listed {
 }
 
 /** The images of one part, sorted by class and name. */
-async function listPart(root: string, part: Part): Promise<Listed[]> {
+async function listPart(root: string, part: Part, { verify = true }: FileOptions): Promise<Listed[]> {
   const path = node("node:path");
   const listed: Listed[] = [];
   for (const [label, name] of CIFAR10_CLASSES.entries()) {
@@ -110,9 +112,15 @@ async function listPart(root: string, part: Part): Promise<Listed[]> {
           cause,
         });
       });
-    for (const entry of entries.filter((entry) => entry.endsWith(".png")).sort()) {
-      listed.push({ path: path.join(folder, entry), label });
-    }
+    const images = entries.filter((entry) => entry.endsWith(".png")).sort();
+    // What a copy that broke off leaves has all its folders.
+    ensure(
+      !verify || images.length === PER_CLASS,
+      () =>
+        `cinic10: ${folder} must hold ${PER_CLASS} PNG files; got ${images.length}. Copy the rest of them, or delete the folders ${PARTS.join(", ")} and load again from ${ARCHIVE.name}, or with download: true (--download).`,
+      { file: folder },
+    );
+    for (const image of images) listed.push({ path: path.join(folder, image), label });
   }
   return listed;
 }

@@ -58,7 +58,10 @@ export interface IndianPinesOptions extends FileOptions {
   readonly patch?: number;
   /** Side of a block in pixels; default 12. */
   readonly block?: number;
-  /** The share of each part; default .4 train, .1 validation, .2 calibration, .3 test. */
+  /**
+   * The share of each part, of what they leave nothing is read; default .4 train, .1 validation, .2 calibration, .3
+   * test.
+   */
   readonly shares?: Shares;
   /** Default 1. */
   readonly seed?: number;

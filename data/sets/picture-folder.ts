@@ -47,6 +47,8 @@ export interface PictureFolderOptions extends PictureFit {
   readonly std?: readonly number[];
   /** Folder where decoded pictures are kept; default `pictures` in the cache folder. */
   readonly cache?: string;
+  /** Decode every picture again, whatever is kept there; default false. */
+  readonly fresh?: boolean;
   /** Called after each picture that is decoded. */
   readonly onDecoded?: (progress: DecodeProgress) => void;
   readonly signal?: AbortSignal;
@@ -58,6 +60,7 @@ const KINDS: Kinds<PictureFolderOptions> = {
   mean: "any",
   std: "any",
   cache: "string",
+  fresh: "boolean",
   onDecoded: "function",
   signal: "any",
 };
@@ -82,8 +85,8 @@ export async function pictureFolder(dir: string, options: PictureFolderOptions =
   const [height = 0, width = height] = size;
   const shape: ImageShape = [height, width, channels];
   const listing = await listPictures(dir);
-  const { cache, onDecoded, signal, seed = 1 } = given;
-  const place = { cache, onDecoded, signal };
+  const { cache, fresh, onDecoded, signal, seed = 1 } = given;
+  const place = { cache, fresh, onDecoded, signal };
   const { images, digests } = await decodedPictures(dir, listing, { shape, fit: { fit, filter, keep }, ...place });
   const labels = Int32Array.from(listing.files, ({ label }) => label);
   const { basename, resolve } = node("node:path");

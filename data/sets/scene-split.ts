@@ -33,7 +33,7 @@ export function assignRandom(truth: Int32Array, shares: Shares, seed: number): I
 /**
  * Gives whole blocks, largest content first, to the part that still lacks most of what the block holds, counted per
  * class, so that rare classes are not lost to one part by bad luck. All pixels of a block are in its part, labelled or
- * not.
+ * not. What the shares leave of 1 takes blocks as a part does, whose pixels are in none; a part of share 0 takes none.
  */
 export function assignBlocks(
   truth: Int32Array,
@@ -53,9 +53,9 @@ export function assignBlocks(
     counts[blockOf(p)]!.add(label, 1);
     totals.add(label, 1);
   });
-  const lacking = PART_NAMES.map(
-    (name) => new Counts([...totals].map(([label, total]) => [label, shares[name] * total])),
-  );
+  const takers = takersOf(shares).map(({ part, share }) => {
+    return { part, lack: new Counts([...totals].map(([label, total]) => [label, share * total])) };
+  });
   // A class counts by its rarity, so that its few blocks are shared out with care.
   const weightOf = (held: Counts, most: (label: number, count: number) => number): number =>
     [...held].reduce((sum, [label, count]) => sum + most(label, count) / totals.of(label), 0);
@@ -65,12 +65,20 @@ export function assignBlocks(
   });
   const partOf = new Int8Array(counts.length).fill(NO_PART);
   for (const { index, held } of drawn.sort((a, b) => b.weight - a.weight)) {
-    const gains = lacking.map((lack) => weightOf(held, (label, count) => Math.min(count, lack.of(label))));
-    const part = gains.indexOf(Math.max(...gains));
+    const gains = takers.map(({ lack }) => weightOf(held, (label, count) => Math.min(count, lack.of(label))));
+    const { part, lack } = takers[gains.indexOf(Math.max(...gains))]!;
     partOf[index] = part;
-    for (const [label, count] of held) lacking[part]!.add(label, -count);
+    for (const [label, count] of held) lack.add(label, -count);
   }
   return Int8Array.from(truth, (_, p) => partOf[blockOf(p)]!);
+}
+
+/** The parts that take pixels, and what is in none if the shares leave something. */
+function takersOf(shares: Shares): { readonly part: number; readonly share: number }[] {
+  const rest = 1 - PART_NAMES.reduce((sum, name) => sum + shares[name], 0);
+  const parts = PART_NAMES.map((name, part) => ({ part, share: shares[name] }));
+  // Shares like .4 + .1 + .2 + .3 do not add up to 1 exactly.
+  return [...parts, { part: NO_PART, share: rest > 1e-9 ? rest : 0 }].filter(({ share }) => share > 0);
 }
 
 /** How many pixels each class has; 0 where nothing was counted. */

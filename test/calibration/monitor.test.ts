@@ -10,9 +10,12 @@ import {
   createRandom,
   createRiskMonitor,
   nestedSets,
+  outcomes,
   predictNestedSets,
   predictSets,
+  safeKdReleasedCode,
   setQuality,
+  setRule,
   testExchangeability,
 } from "../../calibration/index.ts";
 import { FAIR_BETS } from "../../calibration/monitoring/exchangeability.ts";
@@ -284,6 +287,23 @@ test("with too few calibration samples every set is complete, and says so", () =
   assert.equal([rule.ok, rule.quantile, rule.rank], [false, Number.POSITIVE_INFINITY, 3]);
   const sets = predictSets({ logits, classes: 2 }, rule);
   assert.equal(setQuality(sets, [0, 1], 2), { size: Int32Array.of(2, 2), coverage: 1 });
+});
+
+test("the rank of the quantile is exact for every level of two digits, and never too small", () => {
+  const setOf = (n: number, alpha: number) => setRule(new Float64Array(n), { method: "thr", alpha }, "it holds");
+  // In floating point 150 * (1 - 0.18) is above 123.
+  assert.is(safeKdReleasedCode(outcomes(randomTable(149, 2, 3)), { delta: 0.18 }).rank, 123 - 1);
+  assert.equal([setOf(149, 0.18).rank, Math.ceil(150 * (1 - 0.18))], [123, 124]);
+  for (let percent = 1; percent < 100; percent++) {
+    for (let n = 1; n <= 400; n++) {
+      const { rank, ok, neededSamples } = setOf(n, percent / 100);
+      assert.is(rank, Math.ceil(((n + 1) * (100 - percent)) / 100), `${n} samples at ${percent} %`);
+      assert.is(ok, n >= neededSamples, `${n} samples at ${percent} %`);
+    }
+  }
+  // Levels that are a little too small for the rank below, and one so small that 1 - alpha keeps few of its digits.
+  assert.is(setOf(149, 0.18 - 1e-10).rank, 124);
+  assert.equal([setOf(9, 0.1 - 1e-10).ok, setOf(9, 1e-15).rank, setOf(9, 1 - 1e-15).rank], [false, 10, 1]);
 });
 
 test("smaller alpha, larger sets", () => {

@@ -8,6 +8,7 @@ import {
   calibrateNestedSets,
   cascade,
   cascadeFromScores,
+  classwiseEce,
   controlRisk,
   countOnGrid,
   createDeploymentMonitor,
@@ -36,6 +37,7 @@ import {
   reliability,
   setScores,
   smoothEce,
+  testExchangeability,
   withCosts,
 } from "../../calibration/index.ts";
 import { assert, errorOf, failsWith, suite } from "../harness.ts";
@@ -143,6 +145,19 @@ test("a seed that would be cut to another one is refused", async () => {
     await failsWith(() => bootstrap(() => 1, 5, { seed: given }), "CalibrationError", `bootstrap: seed ${must}`);
   }
   assert.not.equal(createRandom(2 ** 32).uniform(), createRandom(0).uniform());
+});
+
+test("a number of bins or of permutations that is none is refused", async () => {
+  const table = randomTable(60, 3, 4);
+  for (const count of [0, -1, 2.5]) {
+    const must = `must be a positive whole number; got ${count}.`;
+    const scale = () => fitConfidenceScaler([0.5, 0.6], [0, 1], "histogram", { nBins: count });
+    await failsWith(scale, "CalibrationError", `fitConfidenceScaler: nBins ${must}`);
+    await failsWith(() => classwiseEce(table, count), "CalibrationError", `classwiseEce: nBins ${must}`);
+    await failsWith(() => ece([0.5], [1], { nBins: count }), "CalibrationError", `ece: nBins ${must}`);
+    const compare = () => testExchangeability([0.5], [0.6], { permutations: count });
+    await failsWith(compare, "CalibrationError", `testExchangeability: permutations ${must}`);
+  }
 });
 
 test("an option that the choice made does not read is refused", async () => {

@@ -13,6 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { selfCheck } from "../../cli/commands/self-check.ts";
+import { configHere } from "../../cli/commands/worker.ts";
 import { RunFolder } from "../../cli/files/run-folder.ts";
 import { withDisk, writeWhole } from "../../cli/files/whole.ts";
 import { main } from "../../cli/main.ts";
@@ -123,6 +124,23 @@ sets("list says what is there", async () => {
   assert.match(lines[0]!, /^ {2}glyphs +built in /);
   assert.match(lines[1]!, /^ {2}fashion-mnist +1 of 4 files /);
 });
+
+sets("CIFAR's version for Python is one that the list and a worker take too", () =>
+  inTemporaryFolder(async (dir) => {
+    const config = { ...readConfig("test", ["--data", "cifar10", "--data-dir", "/nowhere"]).config };
+    const takes = () => configHere("run", config, join(dir, "out"), dir);
+    const { message } = await errorOf(takes);
+    assert.match(message, `worker: the 1 files of cifar10 must be in ${dir}; got 0 of them.`);
+    mkdirSync(join(dir, "cifar-10-batches-py"));
+    for (const name of ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"])
+      writeFileSync(join(dir, "cifar-10-batches-py", name), "x");
+    writeFileSync(join(dir, "cifar-100-python.tar.gz"), "x");
+    assert.is((await takes()).data.dir, dir);
+    const { lines } = await run("data", "list", "--data-dir", dir);
+    assert.match(lines[3]!, /^ {2}cifar10 +unpacked /);
+    assert.match(lines[4]!, /^ {2}cifar100 +1 of 1 files /);
+  }),
+);
 
 sets(
   "list looks where the loaders do: in the cache, for official files and for what was unpacked from them",
@@ -251,10 +269,8 @@ sets("an unpacked CINIC-10 that is not whole is refused", () =>
         mkdirSync(join(dir, part, name), { recursive: true });
     }
     const { lines } = await run("data", "verify", "cinic10", "--data-dir", dir);
-    assert.is(
-      lines[0],
-      "cinic10: valid: the parts must have at most 0 samples together; got validation 90000 + calibration 0 = 90000.",
-    );
+    const folder = join(dir, "train", "airplane");
+    assert.match(lines[0]!, `cinic10: ${folder} must hold 9000 PNG files; got 0. Copy the rest of them, or delete`);
   }),
 );
 

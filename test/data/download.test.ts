@@ -97,6 +97,20 @@ test("a part left by an earlier run is carried on", () =>
     assert.equal(ranges, ["bytes=100001-"]);
   }));
 
+test("a part with wrong bytes does not use up the only address", () =>
+  inTemporaryFolder(async (folder) => {
+    await writeFile(join(folder, "x.bin.part"), pattern(100_000, 3));
+    answers.set("/a", serve(CONTENT));
+    const path = await obtain("toy", fileAt("/a"), folder, { download: true });
+    assert.ok((await readFile(path)).equals(CONTENT));
+    assert.equal(ranges, ["bytes=100000-", undefined]);
+    // Where the address gives wrong bytes itself, it is asked no third time.
+    await writeFile(join(folder, "y.bin.part"), pattern(100_000, 3));
+    answers.set("/a", serve(Buffer.from(pattern(300_000, 1))));
+    await errorOf(() => obtain("toy", { ...fileAt("/a"), name: "y.bin" }, folder, { download: true }));
+    assert.is(ranges.length, 4);
+  }));
+
 test("a server without ranges starts over; a part that is too long is thrown away", () =>
   inTemporaryFolder(async (folder) => {
     await writeFile(join(folder, "x.bin.part"), pattern(50_000, 3));

@@ -3,6 +3,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { countClasses, imageAt, indianPines } from "../../data/index.ts";
+import type { Shares } from "../../data/sets/scene-split.ts";
 import { assert, failsWith, suite } from "../harness.ts";
 import { inTemporaryFolder, matFile, pattern, writeScene } from "./official.ts";
 
@@ -72,6 +73,28 @@ test("indianPines: with disjoint blocks no patch shows a pixel of another part",
     };
     assert.is(await sharedPixels("disjoint-block"), 0);
     assert.ok((await sharedPixels("random")) > 1000);
+  }));
+
+test("indianPines: with blocks too, parts get their shares, what they leave is unused, and a share of 0 gets nothing", () =>
+  inTemporaryFolder(async (dir) => {
+    await writeScene(dir);
+    const of = async (shares: Shares) => {
+      const options = { dir, verify: false, split: "disjoint-block", block: 2, patch: 3, shares } as const;
+      const { train, validation, calibration, test } = await indianPines(options);
+      return [train, validation, calibration, test].map(({ size }) => size / 1200);
+    };
+    const near = (found: readonly number[], wanted: readonly number[]) =>
+      assert.ok(
+        found.every((share, i) => Math.abs(share - wanted[i]!) < (wanted[i] === 0 ? 1e-9 : 0.02)),
+        `${found} for ${wanted}`,
+      );
+    near(await of({ train: 0.2, validation: 0.1, calibration: 0.1, test: 0.1 }), [0.2, 0.1, 0.1, 0.1]);
+    near(await of({ train: 0.3, validation: 0, calibration: 0, test: 0.1 }), [0.3, 0, 0, 0.1]);
+    near(await of({ train: 0.7, validation: 0, calibration: 0, test: 0.3 }), [0.7, 0, 0, 0.3]);
+    // Blocks that fit no share well: what is too large for all others is no reason to fill a part of none.
+    const coarse = { dir, verify: false, block: 13, shares: { train: 0.6, validation: 0, calibration: 0, test: 0.4 } };
+    const { train, validation, calibration, test } = await indianPines(coarse);
+    assert.equal([train.size + test.size, validation.size, calibration.size], [1200, 0, 0]);
   }));
 
 test("indianPines: options and files that do not fit are refused", () =>

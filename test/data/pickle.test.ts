@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readPickle } from "../../data/formats/pickle.ts";
-import { cifar10, cifar100, DataError } from "../../data/index.ts";
+import { CIFAR10_SOURCE, CIFAR100_SOURCE, cifar10, cifar100, DataError, lookFor } from "../../data/index.ts";
 import { assert, errorOf, failsWith, suite } from "../harness.ts";
 
 const test = suite("data: pickles");
@@ -91,6 +91,8 @@ test("the sets are read from the folders for Python where only these are there",
   for (const [i, name] of names.entries())
     writeFileSync(join(ten, name), batch({ labels: [i, i + 1] }, [10 * i, 10 * i + 5]));
   const options = { validation: 2, calibration: 2, seed: 1, verify: false };
+  const there = await lookFor(CIFAR10_SOURCE, { dir: join(dir, "ten") });
+  assert.equal([there.isWhole, there.unpacked?.folder, there.files], [true, ten, 0]);
   const { test: images } = await cifar10({ dir: join(dir, "ten"), ...options });
   assert.equal([Array.from(images.labels), images.size], [[5, 6], 2]);
   assert.equal(Array.from(images.images.subarray(0, 6)), [50, 51, 52, 50, 51, 52]);
@@ -112,5 +114,14 @@ test("the sets are read from the folders for Python where only these are there",
   writeFileSync(join(hundred, "test"), batch({ fine_labels: [1], coarse_labels: [1, 2] }, [1, 2]));
   const { message } = await errorOf(() => cifar100({ dir: join(dir, "hundred"), ...options }));
   assert.match(message, /^decodeCifarPickle: .*test: fine_labels must be 2 labels; got something else\.$/);
+  // A half of that version is none, and whatever is there of the binary one is what loading looks for.
+  const halves = { dir: join(dir, "hundred") };
+  rmSync(join(hundred, "test"));
+  const half = await lookFor(CIFAR100_SOURCE, halves);
+  assert.equal([half.isWhole, half.source], [false, CIFAR100_SOURCE]);
+  writeFileSync(join(dir, "hundred", "cifar-100-python.tar.gz"), "");
+  assert.is((await lookFor(CIFAR100_SOURCE, halves)).source.files[0]!.name, "cifar-100-python.tar.gz");
+  writeFileSync(join(dir, "hundred", "cifar-100-binary.tar.gz"), "");
+  assert.is((await lookFor(CIFAR100_SOURCE, halves)).source, CIFAR100_SOURCE);
   rmSync(dir, { recursive: true });
 });

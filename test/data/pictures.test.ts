@@ -2,17 +2,29 @@
 // names, and folders of pictures as data sets.
 
 import { createHash } from "node:crypto";
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
   countClasses,
   createLoader,
+  DATA_SETS,
   type DataError,
   type Dataset,
   decodePicture,
   encodePng,
+  type FileCheck,
   fromPixels,
   type ImageBytes,
   imageAt,
@@ -260,6 +272,92 @@ test("pictures are decoded once, until a file changes; a loader reads them where
   writeFileSync(join(cache, name), readFileSync(join(cache, name)).subarray(0, 500));
   assert.equal(reds((await load()).train).length, 30);
   assert.is(decoded, 180);
+});
+
+test("what is kept of pictures is read whole, and what damage leaves of it is nothing kept", async () => {
+  const dir = pets();
+  const cache = join(work, "hurt cache");
+  let decoded = 0;
+  const load = () => pictureFolder(dir, { size: [4], cache, onDecoded: () => void decoded++ });
+  const { train } = await load();
+  const wanted = reds(train);
+  const fs = process.getBuiltinModule("node:fs");
+  const { readSync, openSync, closeSync } = fs;
+  const path = join(cache, readdirSync(cache)[0]!);
+  const bytes = readFileSync(path);
+  // A system may give less than it was asked for.
+  const few = (fd: number, into: Uint8Array, offset: number, length: number, at: number) =>
+    readSync(fd, into, offset, Math.min(length, 7), at);
+  fs.readSync = few as typeof readSync;
+  try {
+    assert.equal([reds(train), reds((await load()).train), decoded], [wanted, wanted, 60]);
+  } finally {
+    fs.readSync = readSync;
+  }
+  truncateSync(path, 48 * 3);
+  const { name, message } = await errorOf(() => reds(train));
+  assert.is(name, "DataError");
+  assert.match(message, `pictures: ${path} must stay as it was written; got `);
+
+  const open = new Set<number>();
+  fs.openSync = ((...args: Parameters<typeof openSync>) => {
+    const fd = openSync(...args);
+    if (args[0] === path) open.add(fd);
+    return fd;
+  }) as typeof openSync;
+  fs.closeSync = (fd) => {
+    open.delete(fd);
+    closeSync(fd);
+  };
+  try {
+    const index = bytes.indexOf('{"key"');
+    for (const [at, value] of [
+      [index, 0x5b],
+      [bytes.indexOf('"digests"') + 1, 0x44],
+    ] as const) {
+      const damaged = Buffer.from(bytes);
+      damaged[at] = value;
+      writeFileSync(path, damaged);
+      const before = decoded;
+      assert.equal(reds((await load()).train), wanted);
+      assert.is(decoded - before, 60);
+    }
+    // Open is what was written anew, and nothing of what was damaged.
+    assert.ok(open.size <= 2, `${open.size} are open`);
+  } finally {
+    Object.assign(fs, { openSync, closeSync });
+  }
+});
+
+test("who asks what was checked gets every picture decoded, whatever is kept", async () => {
+  const dir = write("kept", Object.fromEntries([..."abcdefghij"].map((x, i) => [`${i % 2}/${x}.png`, plain(i)])));
+  const before = process.env["SORTIE_CACHE"];
+  process.env["SORTIE_CACHE"] = join(work, "verify cache");
+  try {
+    const load = DATA_SETS.folder.load;
+    const checks: FileCheck[] = [];
+    const options = { dir, size: [4] };
+    const path = join(dir, "0/a.png");
+    utimesSync(path, 1, 1);
+    await load(options);
+    // Damage that neither size nor date tells.
+    const bytes = readFileSync(path);
+    bytes[bytes.length - 20]! ^= 0x55;
+    writeFileSync(path, bytes);
+    utimesSync(path, 1, 1);
+    await load(options);
+    const onChecked = (check: FileCheck) => void checks.push(check);
+    const { name, message } = await errorOf(() => load({ ...options, onChecked }));
+    assert.is(name, "DataError");
+    assert.match(message, path);
+    assert.equal(checks, []);
+    writeFileSync(path, plain(0));
+    await load({ ...options, onChecked });
+    assert.equal(checks, [{ file: dir, by: "content" }]);
+  } finally {
+    if (before === undefined) delete process.env["SORTIE_CACHE"];
+    else process.env["SORTIE_CACHE"] = before;
+  }
 });
 
 test("copies of a picture stay in one part; in given parts they are told, as are two labels of one picture", async () => {

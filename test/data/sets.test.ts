@@ -265,7 +265,7 @@ test("cinic10: a disk that is full while unpacking is named, and nothing half-un
     assert.equal(await readdir(dir), ["CINIC-10.tar.gz"]);
   }));
 
-test("cinic10: a missing folder, an image of another size, and a name that leads out are refused", () =>
+test("cinic10: a missing folder, a copy that broke off, an image of another size, and a name that leads out are refused", () =>
   inTemporaryFolder(async (dir) => {
     await mkdir(join(dir, "packed"));
     const evil = tarFile([...cinicFiles(1), ["../evil.png", pattern(3)]]);
@@ -286,7 +286,12 @@ test("cinic10: a missing folder, an image of another size, and a name that leads
     const path = join(folder, "image-0.png");
     await writeFile(path, encodePng({ width: 8, height: 4, channels: 3, data: new Uint8Array(96) }));
     await failsWith(
-      () => cinic10({ dir, validation: 1, calibration: 1 }),
+      () => cinic10({ dir, train: 5, validation: 1, calibration: 1 }),
+      "DataError",
+      `cinic10: ${folder} must hold 9000 PNG files; got 1. Copy the rest of them, or delete the folders train, valid, test and load again from CINIC-10.tar.gz, or with download: true (--download).`,
+    );
+    await failsWith(
+      () => cinic10({ dir, validation: 1, calibration: 1, verify: false }),
       "DataError",
       `cinic10: ${path} must be [32, 32]; got [4, 8].`,
     );
