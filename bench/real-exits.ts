@@ -14,10 +14,10 @@ import {
   candidates,
   cascadeTable,
   openSubject,
+  quartileSpread,
   type Site,
   type Subject,
   savingTable,
-  spreadOf,
   stageTable,
   tableOf,
   timeCascades,
@@ -210,7 +210,7 @@ async function resnetPart(): Promise<readonly string[]> {
       }
       return times;
     };
-    const own = median(await calmest(timed, spreadOf));
+    const own = median(await calmest(timed, quartileSpread));
     const peer = fastestPeer(`infer.resnet20.b${batch}`, device);
     const beside = peer ? [peer.name, ms(peer.ms), (peer.ms / own).toFixed(1), peer.date] : ["-", "-", "-", "-"];
     rows.push(`| ${[batch, dispatches, ms(own), ...beside].join(" | ")} |`);

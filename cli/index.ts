@@ -1,6 +1,6 @@
 // Parts of the commands that measurements use too. `main.ts` is the `sortie` program.
 
-export { type CascadeTime, type Site, spreadOf, timeCascades } from "./bench/measure.ts";
+export { type CascadeTime, quartileSpread, type Site, timeCascades } from "./bench/measure.ts";
 export { cascadeTable, savingTable, stageTable } from "./bench/show.ts";
 export { candidates, openSubject, type Subject, tableOf, whole } from "./bench/subject.ts";
 export { compareAnswers } from "./commands/agreement.ts";

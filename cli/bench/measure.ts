@@ -37,7 +37,7 @@ export interface CascadeTime {
   /** Milliseconds of a batch: the median of the rounds, and that times the median of the rounds' ratios. */
   readonly whole: number;
   readonly cascade: number;
-  /** `spreadOf` the whole network's rounds. */
+  /** `quartileSpread` the whole network's rounds. */
   readonly spread: number;
   /** Only where stages were timed at this size. */
   readonly saving: Saving | undefined;
@@ -68,7 +68,7 @@ function quantile(values: readonly number[], q: number): number {
 }
 
 /** How far the quartiles of times are apart, as a share of their median: how calm the machine was. */
-export const spreadOf = (times: readonly number[]): number =>
+export const quartileSpread = (times: readonly number[]): number =>
   (quantile(times, 0.75) - quantile(times, 0.25)) / median(times);
 
 /** Passes that a classifier is given to find its way, at most. */
@@ -217,7 +217,7 @@ export async function timeCascades(
     // A machine that drifts does so for both of a ratio.
     const wholeTime = median(wholeTimes);
     const taken = transposed(ratios).map((one) => wholeTime * median(one));
-    const spread = spreadOf(wholeTimes);
+    const spread = quartileSpread(wholeTimes);
     const known = costs?.times.find((one) => one.batch === batch);
     const stages = known && stagesOf({ net, rounds }, known);
     const rows: CascadeTime[] = [];
