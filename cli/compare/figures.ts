@@ -211,12 +211,20 @@ type Curve = ReturnType<typeof thresholdCurve>;
 const accuracyAt = ({ errors, exits, samples }: Cascade, exit: number): number =>
   1 - errors.reduce((sum, error, at) => (at % exits === exit ? sum + error : sum), 0) / samples;
 
-/** The figures of a finished run. @throws Error for what is missing in its folder, by name. */
-export function figuresOf(folder: RunFolder, key: RunKey): RunFigures {
-  const uncertified = policyFault(folder);
+/**
+ * The figures of a finished run, whose policy must be what its settings, or those given, ask for. @throws Error for what is missing in
+ * its folder, by name.
+ */
+export function figuresOf(
+  folder: RunFolder,
+  key: RunKey,
+  { calibration }: Pick<Config, "calibration"> = folder.config(),
+): RunFigures {
+  const config: Config = { ...folder.config(), calibration };
+  const uncertified = policyFault(folder, config);
   const { policy: found, metrics, raw, file } = findings(folder.dir, undefined, { anyOrigin: true });
   const policy = uncertified === undefined ? found : undefined;
-  const [record, config] = [folder.record(), folder.config()];
+  const record = folder.record();
   const { made, exits, classes, seconds } = record;
   const split = (name: "validation" | "calibration"): Table => readLogits(folder.logits(name));
   const tables = { validation: split("validation"), calibration: split("calibration"), test: raw };
