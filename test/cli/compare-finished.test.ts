@@ -1,5 +1,6 @@
 // What a plan does with runs that are finished: nothing where nothing shall be made, and under its own levels otherwise.
 
+import { createHash } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,9 +25,11 @@ async function planned() {
     assert.is(code, 0, text);
     return text;
   };
-  const files = () =>
-    readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), "latin1")] as readonly [string, string]);
-  return { dir, files, compare, alpha: () => JSON.parse(new Map(files()).get("config.json")!).calibration.alpha };
+  const read = (name: string) => readFileSync(join(folder, name));
+  const digest = (name: string) => createHash("sha256").update(read(name)).digest("hex");
+  const files = () => readdirSync(folder).map((name) => `${name} ${digest(name)}`);
+  const alpha = () => JSON.parse(read("config.json").toString()).calibration.alpha;
+  return { dir, files, compare, alpha };
 }
 
 test("where only what is finished is compared, nothing is made", async () => {
