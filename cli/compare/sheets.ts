@@ -211,29 +211,44 @@ export function publishedSheet(settings: readonly Setting[]): Sheet {
   };
 }
 
-/** What the certified cascade takes on this machine. */
+/** A run whose certified cascade was timed. */
+interface Timed {
+  readonly run: RunFigures;
+  readonly timing: NonNullable<RunFigures["timing"]>;
+}
+
+const timedOf = ({ runs }: Setting): readonly Timed[] =>
+  runs.flatMap((run) => (run.timing && run.uncertified === undefined ? [{ run, timing: run.timing }] : []));
+
+/** What the certified cascade takes, on each adapter by itself. */
 export function timeSheet(settings: readonly Setting[]): Sheet {
   const names = namesOf(settings);
-  const timings = settings.flatMap(({ runs }) => runs.flatMap(({ timing }) => (timing ? [timing] : [])));
-  const ms = (setting: Setting, key: "whole" | "cascade") => {
-    const { mean } = over(setting, ({ timing }) => timing?.[key] ?? Number.NaN);
-    return Number.isNaN(mean) ? "-" : mean.toFixed(3);
+  const whereOf = ({ timing: { adapter, batch } }: Timed) => `${adapter}, batch ${batch}`;
+  const places = [...new Set(settings.flatMap((setting) => timedOf(setting).map(whereOf)))];
+  const isApart = places.length > 1;
+  const row = (setting: Setting, timed: readonly Timed[], where = "-") => {
+    const mean = (of: (one: Timed) => number) => spreadOf(timed.map(of)).mean;
+    const ms = (key: "whole" | "cascade") => {
+      const value = mean(({ timing }) => timing[key]);
+      return Number.isNaN(value) ? "-" : value.toFixed(3);
+    };
+    return [
+      ...names.of(setting),
+      ...(isApart ? [where] : []),
+      ...[ms("whole"), ms("cascade")],
+      points(mean(({ timing }) => timing.cascade / timing.whole)),
+      points(mean(({ run }) => certifiedOf(run).cost)),
+    ];
   };
-  const where = [...new Set(timings.map(({ adapter, batch }) => `${adapter}, batch ${batch}`))].join("; ");
   return {
     title: "Measured time",
-    text: `Milliseconds an image, the certified cascade against every stage, medians of warm rounds that took turns${where && ` (${where})`}.`,
-    head: [...names.head, "whole", "cascade", "cascade of whole, %", "cost promises, %"],
-    rows: settings.map((setting) => {
-      const ratio = over(setting, ({ timing }) => (timing ? timing.cascade / timing.whole : Number.NaN));
-      const promised = over(setting, (run) => certifiedOf(run).cost);
-      return [
-        ...names.of(setting),
-        ms(setting, "whole"),
-        ms(setting, "cascade"),
-        points(ratio.mean),
-        points(promised.mean),
-      ];
+    text: `Milliseconds an image, the certified cascade against every stage, medians of warm rounds that took turns${places.length === 1 ? ` (${places[0]})` : ""}; of runs that were timed and whose policy is what their settings ask for.`,
+    head: [...names.head, ...(isApart ? ["timed on"] : []), "whole", "cascade", "cascade of whole, %", "cost promises, %"],
+    rows: settings.flatMap((setting) => {
+      const timed = timedOf(setting);
+      const own = places.filter((place) => timed.some((one) => whereOf(one) === place));
+      if (own.length === 0) return [row(setting, [])];
+      return own.map((place) => row(setting, timed.filter((one) => whereOf(one) === place), place));
     }),
   };
 }

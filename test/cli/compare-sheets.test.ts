@@ -1,7 +1,7 @@
 // What a comparison's tables say where runs of one setting are not alike: what some have not, nobody takes for all.
 
 import type { RunFigures } from "../../cli/compare/figures.ts";
-import { accuracySheet, publishedSheet, type Sheet } from "../../cli/compare/sheets.ts";
+import { accuracySheet, publishedSheet, type Sheet, timeSheet } from "../../cli/compare/sheets.ts";
 import { settingsOf } from "../../cli/compare/statistics.ts";
 import { assert, suite } from "../harness.ts";
 
@@ -51,4 +51,29 @@ test("a paper's rule that could be certified at some seeds says at how many", ()
     [row["accuracy"], row["cost"], row["error of early leavers"], row["area"], row["area by probability"]],
     ["90.0 (1 of 3)", "40.0 (1 of 3)", "2.0 (1 of 3)", "70.0 ± 0.0 (2 of 3)", "80.0 ± 0.0 (2 of 3)"],
   );
+});
+
+test("times are of certified cascades, beside what these promise, and not of two adapters at once", () => {
+  const certified = (cost: number) => ({ accuracy: 0.9, cost, earlyRisk: 0, exitRisk: [], shares: [] });
+  const timing = (cascade: number, adapter = "one") => ({ adapter, batch: 64, images: 9, whole: 2, cascade });
+  const runs = [
+    run("joint", 0, { certified: certified(0.6), timing: timing(1) }),
+    run("joint", 1, { certified: certified(0.2) }),
+    run("joint", 2, { uncertified: "calibrated in another way", timing: timing(0.1) }),
+    run("kd", 0),
+  ];
+  const alone = timeSheet(settingsOf(runs));
+  assert.match(alone.text, "(one, batch 64)");
+  assert.equal(alone.rows, [
+    ["joint", "2.000", "1.000", "50.0", "60.0"],
+    ["kd", "-", "-", "-", "-"],
+  ]);
+  const elsewhere = run("joint", 3, { certified: certified(0.4), timing: timing(0.5, "two") });
+  const apart = timeSheet(settingsOf([...runs, elsewhere]));
+  assert.is(apart.head[1], "timed on");
+  assert.equal(apart.rows, [
+    ["joint", "one, batch 64", "2.000", "1.000", "50.0", "60.0"],
+    ["joint", "two, batch 64", "2.000", "0.500", "25.0", "40.0"],
+    ["kd", "-", "-", "-", "-", "-"],
+  ]);
 });
