@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { zipSync } from "fflate";
+import { keepCheckpoints, leaveWhole } from "../../cli/commands/worker.ts";
 import { readKnown } from "../../cli/compare/known.ts";
 import { waitFor } from "../../cli/compare/remote.ts";
 import { RunFolder, runId } from "../../cli/files/run-folder.ts";
@@ -232,6 +233,28 @@ test("results that are away are waited for, and one that cannot be had, or has n
   assert.match(failed.get("damaged")!, /^damaged\.zip in s3:\/\/runs: .*here.damaged: an archive must be a zip file; got /);
   assert.is(failed.get("silent"), "Its worker gave no reason.");
   assert.match(failed.get("locked")!, /here.locked/);
+  rmSync(dir, { recursive: true });
+});
+
+test("a worker leaves its run where results are away for a while", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "sortie-left-"));
+  const lines: string[] = [];
+  const stored: string[] = [];
+  const away = () => Promise.reject(new Error("503"));
+  const print = (line: string) => void lines.push(line);
+  const artefacts = { place: "s3://runs", get: away, put: away, remove: away };
+
+  const folder = new RunFolder(writeRun(join(dir, "run")));
+  const run = { id: "run-1", lost: new AbortController().signal, say: async () => {} };
+  const keeper = keepCheckpoints(run, { folder, artefacts, print });
+  writeFileSync(join(folder.dir, "last.safetensors"), "weights");
+  await keeper.end();
+  await keeper.keep();
+  assert.equal(lines, ["run-1: 503"], "handed back all the same");
+
+  const put = async (name: string) => void stored.push(name);
+  await leaveWhole("run-2", folder.dir, { artefacts: { ...artefacts, put }, print });
+  assert.equal([stored, lines.at(-1)], [["run-2.zip"], "run-2: 503"]);
   rmSync(dir, { recursive: true });
 });
 
