@@ -212,8 +212,8 @@ const accuracyAt = ({ errors, exits, samples }: Cascade, exit: number): number =
   1 - errors.reduce((sum, error, at) => (at % exits === exit ? sum + error : sum), 0) / samples;
 
 /**
- * The figures of a finished run, whose policy must be what its settings, or those given, ask for. @throws Error for what is missing in
- * its folder, by name.
+ * The figures of a finished run, whose policy must be what its settings, or those given, ask for. @throws Error for
+ * what is missing in its folder, by name.
  */
 export function figuresOf(
   folder: RunFolder,

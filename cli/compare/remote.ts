@@ -74,9 +74,7 @@ function asked({ config }: Experiment): Plain {
 }
 
 /** What came of fetching a run: it is here, or was not there, or not for now, or is not to be had. */
-type Fetched =
-  | { readonly kind: "here" | "absent" }
-  | { readonly kind: "away" | "failed"; readonly reason: string };
+type Fetched = { readonly kind: "here" | "absent" } | { readonly kind: "away" | "failed"; readonly reason: string };
 
 async function fetchRun({ id, config }: Wait, artefacts: Artefacts): Promise<Fetched> {
   const { whole } = artefactNames(id);
@@ -129,7 +127,7 @@ export async function waitFor(
     for (const wait of left) {
       const state = await asked(wait.id);
       const fetched = state.kind === "done" ? await fetchRun(wait, artefacts) : undefined;
-      const told = fetched?.kind === "away" ? { ...fetched, kind: "away", what: "the result" } as const : state;
+      const told = fetched?.kind === "away" ? ({ ...fetched, kind: "away", what: "the result" } as const) : state;
       tell(wait.name, told);
       if (told.kind === "waiting" || told.kind === "active" || told.kind === "away") continue;
       left = left.filter((other) => other !== wait);

@@ -80,7 +80,7 @@ export function accuracySheet(settings: readonly Setting[], against: string): Sh
     text:
       `Percent of test images, means over seeds ± standard deviation of single runs. Cost is the mean share of a full pass's MACs. At ${COSTS.map(points0).join(" / ")} % of the cost: ` +
       `thresholds that meet it on validation images, and the accuracy that they have on test images; - where the first exit costs more. Least cost: thresholds within ${points(LOSS)} points of the last ` +
-      `exit on validation images, cost and accuracy on test images. As ${against}: the cost of thresholds within as much of ${against}'s last exit there, the same aim for all; - where that is out of reach or not known. (1 of 2): of so many of the runs alone, the others do not get there. Area: under accuracy against cost, one threshold for all exits, divided by the span of cost.`,
+      `exit on validation images, cost and accuracy on test images. As ${against}: the cost of thresholds within as much of ${against}'s last exit there, the same aim for all; - where that is out of reach or not known. (1 of 2): of so many of the runs alone. Area: under accuracy against cost, one threshold for all exits, divided by the span of cost.`,
     head: [
       ...names.head,
       "seeds",
@@ -195,7 +195,7 @@ export function publishedSheet(settings: readonly Setting[]): Sheet {
     title: "As their papers decide",
     text:
       "Methods whose papers decide otherwise: what their rule, on the score that it names, does on test images, in percent, means over seeds; a rule that is certified keeps the promise above. Area: as " +
-      "above, by thresholds on this score; beside it that of the largest probability. - where nothing could be certified, or the rule wants a budget; (1 of 2): of so many of the runs alone, in the others it could not, or nobody leaves early.",
+      "above, by thresholds on this score; beside it that of the largest probability. - where nothing could be certified, or the rule wants a budget; (1 of 2): of so many of the runs alone.",
     head: [...names.head, "score", "rule", "accuracy", "cost", "error of early leavers", "area", "area by probability"],
     rows: own.map(({ setting, published, first }) => {
       const of = (key: "accuracy" | "cost" | "earlyRisk") =>
@@ -226,12 +226,9 @@ export function timeSheet(settings: readonly Setting[]): Sheet {
   const whereOf = ({ timing: { adapter, batch } }: Timed) => `${adapter}, batch ${batch}`;
   const places = [...new Set(settings.flatMap((setting) => timedOf(setting).map(whereOf)))];
   const isApart = places.length > 1;
-  const row = (setting: Setting, timed: readonly Timed[], where = "-") => {
+  const row = (setting: Setting, timed: readonly Timed[], where: string) => {
     const mean = (of: (one: Timed) => number) => spreadOf(timed.map(of)).mean;
-    const ms = (key: "whole" | "cascade") => {
-      const value = mean(({ timing }) => timing[key]);
-      return Number.isNaN(value) ? "-" : value.toFixed(3);
-    };
+    const ms = (key: "whole" | "cascade") => mean(({ timing }) => timing[key]).toFixed(3);
     return [
       ...names.of(setting),
       ...(isApart ? [where] : []),
@@ -243,13 +240,20 @@ export function timeSheet(settings: readonly Setting[]): Sheet {
   return {
     title: "Measured time",
     text: `Milliseconds an image, the certified cascade against every stage, medians of warm rounds that took turns${places.length === 1 ? ` (${places[0]})` : ""}; of runs that were timed and whose policy is what their settings ask for.`,
-    head: [...names.head, ...(isApart ? ["timed on"] : []), "whole", "cascade", "cascade of whole, %", "cost promises, %"],
-    rows: settings.flatMap((setting) => {
-      const timed = timedOf(setting);
-      const own = places.filter((place) => timed.some((one) => whereOf(one) === place));
-      if (own.length === 0) return [row(setting, [])];
-      return own.map((place) => row(setting, timed.filter((one) => whereOf(one) === place), place));
-    }),
+    head: [
+      ...names.head,
+      ...(isApart ? ["timed on"] : []),
+      "whole",
+      "cascade",
+      "cascade of whole, %",
+      "cost promises, %",
+    ],
+    rows: settings.flatMap((setting) =>
+      places.flatMap((place) => {
+        const timed = timedOf(setting).filter((one) => whereOf(one) === place);
+        return timed.length > 0 ? [row(setting, timed, place)] : [];
+      }),
+    ),
   };
 }
 

@@ -1,4 +1,5 @@
-// What a plan does with runs that are finished: nothing where nothing shall be made, and under its own levels otherwise.
+// What a plan does with runs that are finished: nothing where nothing shall be made, and under its own levels
+// otherwise.
 
 import { createHash } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";

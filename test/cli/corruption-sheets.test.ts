@@ -3,8 +3,8 @@
 import type { CorruptionFindings } from "../../cli/commands/corruptions.ts";
 import { corruptionSheets } from "../../cli/compare/corruption-sheets.ts";
 import type { RunFigures } from "../../cli/compare/figures.ts";
-import { summaryOf } from "../../cli/compare/summary.ts";
 import { settingsOf } from "../../cli/compare/statistics.ts";
+import { summaryOf } from "../../cli/compare/summary.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("cli compare: corruptions");

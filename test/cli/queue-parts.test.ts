@@ -230,7 +230,10 @@ test("results that are away are waited for, and one that cannot be had, or has n
   assert.is(lines.at(-1), "away  done");
   assert.ok(existsSync(join(dir, "here", "away", "run.json")));
   assert.equal([...failed.keys()], ["damaged", "silent", "locked"]);
-  assert.match(failed.get("damaged")!, /^damaged\.zip in s3:\/\/runs: .*here.damaged: an archive must be a zip file; got /);
+  assert.match(
+    failed.get("damaged")!,
+    /^damaged\.zip in s3:\/\/runs: .*here.damaged: an archive must be a zip file; got /,
+  );
   assert.is(failed.get("silent"), "Its worker gave no reason.");
   assert.match(failed.get("locked")!, /here.locked/);
   rmSync(dir, { recursive: true });
