@@ -30,7 +30,7 @@ import { type Findings, findings } from "../findings.ts";
 import { chartLibraries } from "../report/plots.ts";
 import { readCorruptions } from "../report/sections/corruptions.ts";
 import { type Asked, type CommandSpec, flagOf, path, readCommand } from "../settings/command.ts";
-import { layered, RUN_SETTINGS, settingsOfFile } from "../settings/config.ts";
+import { type Config, layered, RUN_SETTINGS, settingsOfFile } from "../settings/config.ts";
 import type { Print } from "../settings/flags.ts";
 import { inFlags, type Plain } from "../settings/settings.ts";
 import { runCalibrate } from "./calibrate.ts";
@@ -182,6 +182,8 @@ interface MakeContext extends PlanContext {
 async function makeAll(experiments: readonly Experiment[], context: MakeContext): Promise<number> {
   const { print, known, failed } = context;
   const places = placesIn(context.out);
+  const { finishedOnly } = context.values;
+  const reading: Context = finishedOnly ? { isTimed: false, corruptions: undefined, print } : context;
   const runs: RunFigures[] = [];
   const takenOver: RunFigures[] = [];
   const failures: Failure[] = [];
@@ -194,12 +196,12 @@ async function makeAll(experiments: readonly Experiment[], context: MakeContext)
     const progress = progressOf(experiment, known);
     try {
       const reason = failed.get(name);
-      if (reason) throw new SortieError(reason);
+      if (reason !== undefined) throw new SortieError(reason);
       const before = progress === "known" ? known.get(runId(config)) : undefined;
       const title = `run ${i + 1} of ${count}: ${name}`;
-      const code = before ? 0 : await finish(experiment, { ...context, ...places }, title);
+      const code = before || finishedOnly ? 0 : await finish(experiment, { ...context, ...places }, title);
       if (code >= 128) return code;
-      const run = before ? { ...before, ...key } : await readRun(RunFolder.of(config), key, context);
+      const run = before ? { ...before, ...key } : await readRun(RunFolder.of(config), key, reading, config);
       if (before) takenOver.push(run);
       if (runs.push(run) === 1) print(`\n${table.head}`);
       print(table.of(run));
@@ -215,7 +217,7 @@ async function makeAll(experiments: readonly Experiment[], context: MakeContext)
     if (isToDo && open > 0 && runs.length > 0) await writeComparison({ runs, failures, ...context, open });
   }
   if (runs.length === 0) throw new SortieError(`compare: none of the ${count + context.open} runs came to its end.`);
-  for (const line of untold(takenOver, context)) print(line);
+  for (const line of untold(finishedOnly ? runs : takenOver, context)) print(line);
   print(`wrote ${(await writeComparison({ runs, failures, ...context })).join(", ")}`);
   return failures.length > 0 ? 1 : 0;
 }
@@ -247,11 +249,11 @@ async function finish(
     const code = await trainInto(config, { isFresh: false, print, teachers, phases });
     if (code !== 0) return code;
   }
+  // Its settings are those of this plan, whatever calibration was asked for before.
+  if (firstDifference(folder.config().calibration, config.calibration)) folder.claim(config, { isFresh: false });
   const fault = policyFault(folder, config);
   if (fault !== undefined) {
     if (existsSync(folder.path("policy"))) print(`${folder.dir} was ${fault} than is planned; it is calibrated again`);
-    // Its settings are those of this plan, whatever calibration was asked for before.
-    folder.claim(config, { isFresh: false });
     runCalibrate([folder.dir], quiet);
   }
   if (fault !== undefined || !existsSync(folder.path("evaluation"))) await runEvaluate([folder.dir], quiet);
@@ -312,7 +314,13 @@ function labelled(folder: RunFolder, before: readonly RunFigures[]): RunKey {
 
 const withoutSeed = ({ seed: _, ...settings }: Decisive): Plain => settings;
 
-async function readRun(folder: RunFolder, key: RunKey, { isTimed, corruptions, print }: Context): Promise<RunFigures> {
+/** The figures of a run, whose policy must be what its settings, or those given, ask for. */
+async function readRun(
+  folder: RunFolder,
+  key: RunKey,
+  { isTimed, corruptions, print }: Context,
+  asked?: Config,
+): Promise<RunFigures> {
   const found = findings(folder.dir, undefined, { anyOrigin: true });
   // A policy of other weights is none that could be timed, or that corrupted images could break.
   const isOwn = !found.isForeign;
@@ -330,7 +338,7 @@ async function readRun(folder: RunFolder, key: RunKey, { isTimed, corruptions, p
       print(`${folder.dir}: not corrupted; ${error.message}`);
     });
   }
-  return figuresOf(folder, key);
+  return figuresOf(folder, key, asked);
 }
 
 /** Whether these corruptions of these weights were looked at before, under this policy. */

@@ -160,13 +160,17 @@ async function doRun(run: TakenRun, { stop, dir, print, ...flags }: Bench): Prom
   }
   const outcome = isStopped() ? "handed back" : "done";
   if (outcome === "handed back") await keeper.keep();
-  else {
-    await orUnfit(() => artefacts.put(names.whole, packRun(folder.dir)));
-    await artefacts.remove(names.begun);
-  }
+  else await leaveWhole(id, folder.dir, { artefacts, print });
   rmSync(folder.dir, { recursive: true, force: true });
   print(`${id}: ${run.lost.aborted ? "silent for too long; another worker goes on" : outcome}`);
   return outcome;
+}
+
+/** Leaves a finished run where the comparison finds it; what had begun of it is of no use then, and harms nobody. */
+export async function leaveWhole(id: string, dir: string, { artefacts, print }: Omit<Kept, "folder">): Promise<void> {
+  const names = artefactNames(id);
+  await orUnfit(() => artefacts.put(names.whole, packRun(dir)));
+  await artefacts.remove(names.begun).catch((error: unknown) => print(`${id}: ${messageOf(error)}`));
 }
 
 /** What makes a run, as it would be typed, and whether it is done. */
@@ -208,7 +212,7 @@ interface Kept {
 }
 
 /** Puts every new checkpoint where another worker finds it, and the last line where the comparison does. */
-function keepCheckpoints({ id, lost, say }: TakenRun, { folder: { dir }, artefacts, print }: Kept) {
+export function keepCheckpoints({ id, lost, say }: Omit<TakenRun, "job">, { folder: { dir }, artefacts, print }: Kept) {
   const host = hostname();
   const found = () => (existsSync(dir) ? checkpointsOf(dir) : "");
   let [kept, line, told, fault] = [found(), "", "", ""];
@@ -233,7 +237,8 @@ function keepCheckpoints({ id, lost, say }: TakenRun, { folder: { dir }, artefac
     last = last.then(once).catch(complain);
   }, 1000);
   return {
-    keep,
+    /** The last one; where it cannot be put, whoever goes on does so from the one before. */
+    keep: () => keep().catch(complain),
     tell(text: string) {
       line = text;
     },

@@ -17,11 +17,14 @@ const isAsked = (request: PolicyRequest | undefined, control: string): boolean =
   Object.keys(request).every((key) => ASKED.includes(key));
 
 /** Why the policy of a run is not the one that its settings, or those given, ask for; undefined where it is. */
-export function policyFault(folder: RunFolder, config: Config = folder.config()): string | undefined {
+export function policyFault(
+  folder: RunFolder,
+  { calibration }: Pick<Config, "calibration"> = folder.config(),
+): string | undefined {
   const path = folder.path("policy");
   if (!existsSync(path)) return "not calibrated";
   const { result, request, scaling } = readPolicy(path);
-  const { alpha, delta, control, scale } = config.calibration;
+  const { alpha, delta, control, scale } = calibration;
   const levels = { alpha: undefined, delta: undefined, ...result };
   const scaled = scaling?.scalers[0]?.method ?? "none";
   const isSame = levels.alpha === alpha && levels.delta === delta && scaled === scale;

@@ -1,8 +1,9 @@
 // What corrupted images do to every setting, as tables: from severity to severity, and in one number.
 
-import { lastOf, transposed } from "../../base/index.ts";
+import { lastOf, transposed, zip } from "../../base/index.ts";
 import { SEVERITIES } from "../../data/index.ts";
-import { amongCorruptions, bySeverity, type CorruptionFindings, countedOf } from "../commands/corruptions.ts";
+import { bySeverity, type CorruptionFindings, countedOf } from "../commands/corruptions.ts";
+import { withAlikeCorruptions } from "./corruptions-alike.ts";
 import { namesOf, points, type Sheet, spread } from "./sheets.ts";
 import { type Setting, spreadOf } from "./statistics.ts";
 
@@ -37,52 +38,63 @@ export function relativeError(found: CorruptionFindings, reference: CorruptionFi
   return ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length;
 }
 
+/** Where corrupted images come from. */
+const FROM: Readonly<Record<CorruptionFindings["images"], string>> = {
+  official: "Published images",
+  made: "Images corrupted by code, with the steps and parameters of the public code of CIFAR-10-C",
+};
+
 /** What the first table says of itself. */
-function introductionOf(all: readonly CorruptionFindings[], names: ReadonlySet<string>, against: string): string {
-  const [{ images }] = all as [CorruptionFindings];
-  const from =
-    images === "official"
-      ? "Published images"
-      : "Images corrupted by code, with the steps and parameters of the public code of CIFAR-10-C";
-  const samples = [...new Set(all.map(({ samples }) => samples))].join(" or ");
-  const synthetic = Object.entries(Object.assign({}, ...all.map((each) => each.synthetic)) as Record<string, string>);
+function introductionOf(settings: readonly Setting[], looked: readonly Looked[], against: string): string {
+  const shown = looked.flatMap(({ seeds }) => seeds.map((one) => one.found));
+  const all = settings.flatMap(({ runs }) => runs.flatMap(({ corruptions }) => corruptions ?? []));
+  const names = new Set(shown.flatMap(({ rows }) => rows.map(({ name }) => name)));
+  const from = [...new Set(shown.map(({ images }) => FROM[images]))].join("; or, of other data: ");
+  const samples = [...new Set(shown.map(({ samples }) => samples))].join(" or ");
+  const synthetic = Object.entries(Object.assign({}, ...shown.map((each) => each.synthetic)) as Record<string, string>);
   const notes = synthetic.filter(([name]) => names.has(name)).map(([name, why]) => `${name} (synthetic): ${why}.`);
   const left = [...new Set(all.flatMap(({ rows }) => rows.map(({ name }) => name)))].filter((name) => !names.has(name));
+  const others = all.length - shown.length;
+  const rest =
+    others > 0
+      ? [`Left out: ${others} of ${all.length} runs, of images of another kind or number than ${against}'s.`]
+      : [];
   return (
     `${from}; ${samples} of each of ${names.size} corruptions${left.length > 0 ? ` that all runs were looked at under (not all: ${left.join(", ")})` : ""}. In percent, means over seeds: the last exit's error over ` +
     `corruptions that count and severities; the same over ${against}'s of the same seed, corruption by corruption (mCE); the policy's accuracy; how many images leave elsewhere than clean ` +
-    `ones do; in how many cases the risk that was promised for clean images is exceeded by more than chance. ${notes.join(" ")}`
+    `ones do; in how many cases the risk that was promised for clean images is exceeded by more than chance. ${[...notes, ...rest].join(" ")}`
   );
 }
 
 /** Settings of which it was looked at, all under the corruptions that they have in common. */
-function lookedAt(settings: readonly Setting[]) {
-  const found = settings.flatMap(({ runs }) => runs.flatMap(({ corruptions }) => corruptions ?? []));
-  const each = found.map(({ rows }) => new Set(rows.map(({ name }) => name)));
-  const names = new Set([...(each[0] ?? [])].filter((name) => each.every((set) => set.has(name))));
-  const looked = settings.map((setting): Looked => {
-    const seeds = setting.runs.flatMap(({ seed, corruptions }) =>
-      corruptions ? [{ seed, found: amongCorruptions(corruptions, names) }] : [],
-    );
-    return { ...setting, seeds };
-  });
-  return { found, names, looked: looked.filter(({ seeds }) => seeds.length > 0) };
+function lookedAt(settings: readonly Setting[], against: string): readonly Looked[] {
+  const runs = settings.flatMap((setting) => setting.runs);
+  const alike = new Map(zip(runs, withAlikeCorruptions(runs, against)));
+  const looked = settings.filter(({ runs }) => runs.some(({ corruptions }) => corruptions));
+  return looked.map((setting) => ({
+    ...setting,
+    seeds: setting.runs.flatMap((run) => {
+      const found = alike.get(run)?.corruptions;
+      return found ? [{ seed: run.seed, found }] : [];
+    }),
+  }));
 }
 
 type Means = ReturnType<typeof bySeverity>[number];
 
 /** The tables; empty where nothing was corrupted. */
 export function corruptionSheets(settings: readonly Setting[], against: string): readonly Sheet[] {
-  const { found, names: common, looked } = lookedAt(settings);
-  if (common.size === 0) return [];
+  const looked = lookedAt(settings, against);
+  if (looked.every(({ seeds }) => seeds.length === 0)) return [];
   const names = namesOf(settings);
   const head = [0, ...SEVERITIES].map((severity) => (severity === 0 ? "clean" : `severity ${severity}`));
   const mean = (values: readonly number[]) => points(spreadOf(values).mean);
   const bySeveritySheet = (title: string, text: string, cell: (setting: Looked, all: readonly Means[]) => string) => ({
     ...{ title, text, head: [...names.head, ...head] },
     rows: looked.map((setting) => {
-      const along = transposed(setting.seeds.map((one) => bySeverity(one.found)));
-      return [...names.of(setting), ...along.map((all) => cell(setting, all))];
+      const along = setting.seeds.map((one) => bySeverity(one.found));
+      const cells = along.length > 0 ? transposed(along).map((all) => cell(setting, all)) : head.map(() => "-");
+      return [...names.of(setting), ...cells];
     }),
   });
   /** mCE of each run whose seed the reference has, too. */
@@ -99,7 +111,7 @@ export function corruptionSheets(settings: readonly Setting[], against: string):
   return [
     {
       title: "Corrupted images",
-      text: introductionOf(found, common, against),
+      text: introductionOf(settings, looked, against),
       head: [...names.head, "mean error", "mCE", "policy", "leave elsewhere", "promise broken"],
       rows: looked.map((setting) => {
         const policies = setting.seeds.flatMap((one) =>

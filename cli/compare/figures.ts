@@ -211,17 +211,28 @@ type Curve = ReturnType<typeof thresholdCurve>;
 const accuracyAt = ({ errors, exits, samples }: Cascade, exit: number): number =>
   1 - errors.reduce((sum, error, at) => (at % exits === exit ? sum + error : sum), 0) / samples;
 
-/** The figures of a finished run. @throws Error for what is missing in its folder, by name. */
-export function figuresOf(folder: RunFolder, key: RunKey): RunFigures {
-  const uncertified = policyFault(folder);
-  const { policy: found, metrics, raw, file } = findings(folder.dir, undefined, { anyOrigin: true });
+/**
+ * The figures of a finished run, whose policy must be what its settings, or those given, ask for. @throws Error for
+ * what is missing in its folder, by name.
+ */
+export function figuresOf(
+  folder: RunFolder,
+  key: RunKey,
+  { calibration }: Pick<Config, "calibration"> = folder.config(),
+): RunFigures {
+  const config: Config = { ...folder.config(), calibration };
+  const uncertified = policyFault(folder, config);
+  const { policy: found, metrics, raw, file, isForeign } = findings(folder.dir, undefined, { anyOrigin: true });
   const policy = uncertified === undefined ? found : undefined;
-  const [record, config] = [folder.record(), folder.config()];
+  const record = folder.record();
   const { made, exits, classes, seconds } = record;
   const split = (name: "validation" | "calibration"): Table => readLogits(folder.logits(name));
   const tables = { validation: split("validation"), calibration: split("calibration"), test: raw };
   const [validation, test] = [cascade(tables.validation), cascade(raw)];
   const curve = curveOf(validation, test);
+  const trained = evaluate(raw).exits;
+  // The scaling of other weights says nothing of these.
+  const scaled = isForeign ? trained : metrics.exits;
   const best = bestOf(readHistory(folder.metrics, test.exits), test.exits);
   return {
     ...key,
@@ -234,14 +245,11 @@ export function figuresOf(folder: RunFolder, key: RunKey): RunFigures {
     trainingSeconds: seconds?.["training"] ?? Number.NaN,
     taken: record.taken?.name,
     macs: lastOf(exits).macs / 1e6,
-    exits: zip(metrics.exits, evaluate(raw).exits).map(([scaled, trained]) => {
-      const { accuracy, ece, auroc, aurc, eefp } = scaled;
-      return {
-        ...{ accuracy, ece, auroc, aurc, eefp },
-        ...{ trainedEce: trained.ece, trainedAuroc: trained.auroc },
-        ...{ trainedAurc: trained.aurc, trainedEefp: trained.eefp },
-      };
-    }),
+    exits: zip(scaled, trained).map(([{ accuracy, ece, auroc, aurc, eefp }, before]) => ({
+      ...{ accuracy, ece, auroc, aurc, eefp },
+      ...{ trainedEce: before.ece, trainedAuroc: before.auroc },
+      ...{ trainedAurc: before.aurc, trainedEefp: before.eefp },
+    })),
     curve,
     area: areaOf(curve),
     atCost: COSTS.map((cost) => met(validation, test, { cost })),

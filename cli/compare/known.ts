@@ -4,7 +4,7 @@
 import { json } from "../../base/index.ts";
 import { decisive, runId } from "../files/run-folder.ts";
 import { readJson } from "../files/whole.ts";
-import { corruptionFindings } from "../report/sections/corruptions.ts";
+import { asCorruptionFindings } from "../report/sections/corruptions.ts";
 import { completeConfig } from "../settings/config.ts";
 import { inFile } from "../settings/settings.ts";
 import type { RunFigures } from "./figures.ts";
@@ -83,7 +83,7 @@ export function readKnown(path: string): Known {
     runs.map(({ certified, timing, lossSize, ...run }) => {
       // Complete as of today: a setting that came later is preset to what was before it.
       const config = completeConfig(inFile(path), run.settings);
-      const corruptions = corruptionFindings(run["corruptions"]);
+      const corruptions = asCorruptionFindings(run["corruptions"]);
       return [runId(config), { ...run, settings: decisive(config), certified, timing, lossSize, corruptions }];
     }),
   );

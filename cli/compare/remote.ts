@@ -1,6 +1,7 @@
 // The runs of a plan done elsewhere: put into a queue, waited for, and fetched as if they had been made here.
 
 import { existsSync } from "node:fs";
+import { messageOf, SortieError } from "../../base/index.ts";
 import { lockFolder } from "../../exits/index.ts";
 import { RunFolder, runId } from "../files/run-folder.ts";
 import { version } from "../files/versions.ts";
@@ -38,15 +39,24 @@ export async function doRemotely(
   try {
     const artefacts = await openArtefacts("compare", address);
     const open: Wait[] = [];
+    const failed = new Map<string, string>();
+    let isReached = false;
     for (const experiment of experiments) {
-      const id = runId(experiment.config);
-      if (isHere(experiment) || (await fetchRun({ ...experiment, id }, artefacts))) continue;
-      await queue.add(id, { sortie: version(), config: asked(experiment), artefacts: artefacts.place });
-      open.push({ ...experiment, id });
+      if (isHere(experiment)) continue;
+      const wait = { ...experiment, id: runId(experiment.config) };
+      const fetched = await fetchRun(wait, artefacts);
+      // Where nothing was ever reached the address is wrong, or what opens it.
+      if (fetched.kind === "away" && !isReached) throw new SortieError(fetched.reason);
+      isReached = true;
+      if (fetched.kind === "failed") failed.set(wait.name, fetched.reason);
+      if (fetched.kind === "failed" || fetched.kind === "here") continue;
+      await queue.add(wait.id, { sortie: version(), config: asked(experiment), artefacts: artefacts.place });
+      open.push(wait);
     }
+    for (const [name, reason] of failed) print(`${name}  failed: ${reason}`);
     if (open.length > 0)
       print(`\n${open.length} in the queue at ${queueAddress("compare", url).place}; sortie worker does them`);
-    return await waitFor(open, { queue, artefacts, print });
+    return new Map([...failed, ...(await waitFor(open, { queue, artefacts, print }))]);
   } finally {
     await queue.close();
   }
@@ -63,11 +73,27 @@ function asked({ config }: Experiment): Plain {
   return settings;
 }
 
-/** Whether the run was there to be fetched. */
-async function fetchRun({ id, config }: Wait, artefacts: Artefacts): Promise<boolean> {
-  const archive = await artefacts.get(artefactNames(id).whole);
-  if (!archive) return false;
-  const folder = RunFolder.of(config);
+/** What came of fetching a run: it is here, or was not there, or not for now, or is not to be had. */
+type Fetched = { readonly kind: "here" | "absent" } | { readonly kind: "away" | "failed"; readonly reason: string };
+
+async function fetchRun({ id, config }: Wait, artefacts: Artefacts): Promise<Fetched> {
+  const { whole } = artefactNames(id);
+  let archive: Uint8Array | undefined;
+  try {
+    archive = await artefacts.get(whole);
+  } catch (error) {
+    return { kind: "away", reason: messageOf(error) };
+  }
+  if (!archive) return { kind: "absent" };
+  try {
+    await unpackInto(RunFolder.of(config), archive, config);
+    return { kind: "here" };
+  } catch (error) {
+    return { kind: "failed", reason: `${whole} in ${artefacts.place}: ${messageOf(error)}` };
+  }
+}
+
+async function unpackInto(folder: RunFolder, archive: Uint8Array, config: Experiment["config"]): Promise<void> {
   const lock = await lockFolder("compare", folder.dir);
   try {
     unpackRun(archive, folder.dir, "evaluation.json");
@@ -75,7 +101,6 @@ async function fetchRun({ id, config }: Wait, artefacts: Artefacts): Promise<boo
   } finally {
     await lock.release();
   }
-  return true;
 }
 
 /** What waiting for runs needs. */
@@ -86,8 +111,8 @@ interface Waiting {
 }
 
 /**
- * Waits until every run has come to an end, and fetches it; why some failed. A queue that is away for a while is waited
- * for too.
+ * Waits until every run has come to an end, and fetches it; why some failed. A queue, or results, that are away for a
+ * while are waited for too.
  */
 export async function waitFor(
   open: readonly Wait[],
@@ -96,24 +121,27 @@ export async function waitFor(
   const failed = new Map<string, string>();
   const tell = teller(print);
   const asked = (id: string) =>
-    queue.state(id).catch((error: Error): Away => ({ kind: "away", reason: error.message }));
+    queue.state(id).catch((error: unknown): Away => ({ kind: "away", what: "the queue", reason: messageOf(error) }));
   let left = open;
   while (left.length > 0) {
     for (const wait of left) {
       const state = await asked(wait.id);
-      tell(wait.name, state);
-      if (state.kind === "waiting" || state.kind === "active" || state.kind === "away") continue;
+      const fetched = state.kind === "done" ? await fetchRun(wait, artefacts) : undefined;
+      const told = fetched?.kind === "away" ? ({ ...fetched, kind: "away", what: "the result" } as const) : state;
+      tell(wait.name, told);
+      if (told.kind === "waiting" || told.kind === "active" || told.kind === "away") continue;
       left = left.filter((other) => other !== wait);
-      if (state.kind === "done" && (await fetchRun(wait, artefacts))) continue;
-      failed.set(wait.name, reasonOf(state, wait.id, artefacts.place));
+      if (fetched?.kind === "here") continue;
+      const reason = fetched?.kind === "failed" ? fetched.reason : reasonOf(told, wait.id, artefacts.place);
+      failed.set(wait.name, reason);
     }
     if (left.length > 0) await new Promise((resolve) => setTimeout(resolve, POLL));
   }
   return failed;
 }
 
-/** The queue does not answer. */
-type Away = { readonly kind: "away"; readonly reason: string };
+/** The queue, or where results are, does not answer. */
+type Away = { readonly kind: "away"; readonly what: string; readonly reason: string };
 
 /** Tells how runs go: what is new at once, how far one is now and then. */
 function teller(print: Print): (name: string, state: RunState | Away) => void {
@@ -128,13 +156,13 @@ function teller(print: Print): (name: string, state: RunState | Away) => void {
 }
 
 function lineOf(state: RunState | Away): string {
-  if (state.kind === "away") return `the queue is away: ${state.reason}`;
+  if (state.kind === "away") return `${state.what} is away: ${state.reason}`;
   if (state.kind === "active") return `at work${state.said && `, ${state.said}`}`;
   return state.kind === "failed" ? `failed: ${state.reason}` : state.kind;
 }
 
 function reasonOf(state: RunState, id: string, place: string): string {
-  if (state.kind === "failed") return state.reason;
+  if (state.kind === "failed") return state.reason || "Its worker gave no reason.";
   if (state.kind === "absent")
     return "the queue has lost it; somebody may have emptied it. The same command puts it in again.";
   return `${artefactNames(id).whole} must be in ${place}, since a worker is done with it. Give the worker the same --artefacts.`;

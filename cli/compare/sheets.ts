@@ -3,7 +3,7 @@
 import { firstOf, transposed } from "../../base/index.ts";
 import { METHODS, type Method } from "../../exits/index.ts";
 import { percent } from "../format.ts";
-import { COSTS, certifiedOf, costToReach, LOSS, lastAccuracyOf, type Point, type RunFigures } from "./figures.ts";
+import { COSTS, certifiedOf, costToReach, LOSS, lastAccuracyOf, type RunFigures } from "./figures.ts";
 import { groupsOf, pairedDifference, proxyCorrelations, type Setting, type Spread, spreadOf } from "./statistics.ts";
 
 /** One table. */
@@ -28,6 +28,13 @@ export const points = (value: number, digits = 1): string =>
 /** Mean in percent, with the deviation where there is one. */
 export function spread({ mean, deviation }: Spread): string {
   return Number.isNaN(deviation) ? points(mean) : `${points(mean)} ± ${points(deviation)}`;
+}
+
+/** Of runs some of which may not have the figure; how many do is told where it is not all of them. */
+function spreadOfSome(values: readonly number[]): string {
+  const found = spreadOf(values);
+  const isAll = found.n === 0 || found.n === values.length;
+  return isAll ? spread(found) : `${spread(found)} (${found.n} of ${values.length})`;
 }
 
 /** A difference in points of percent, with the standard error of its mean. */
@@ -61,11 +68,11 @@ export function namesOf(settings: readonly Setting[]): { readonly head: string[]
 /** What all settings reach. */
 export function accuracySheet(settings: readonly Setting[], against: string): Sheet {
   const names = namesOf(settings);
-  const reached = (setting: Setting): readonly Point[] => {
+  const reached = (setting: Setting): readonly number[] => {
     const reference = referenceOf(settings, setting, against);
-    return setting.runs.flatMap((run) => {
+    return setting.runs.map((run) => {
       const other = reference?.runs.find(({ seed }) => seed === run.seed);
-      return (other && costToReach(run, other)) ?? [];
+      return (other && costToReach(run, other))?.cost ?? Number.NaN;
     });
   };
   return {
@@ -73,7 +80,7 @@ export function accuracySheet(settings: readonly Setting[], against: string): Sh
     text:
       `Percent of test images, means over seeds ± standard deviation of single runs. Cost is the mean share of a full pass's MACs. At ${COSTS.map(points0).join(" / ")} % of the cost: ` +
       `thresholds that meet it on validation images, and the accuracy that they have on test images; - where the first exit costs more. Least cost: thresholds within ${points(LOSS)} points of the last ` +
-      `exit on validation images, cost and accuracy on test images. As ${against}: the cost of thresholds within as much of ${against}'s last exit there, the same aim for all; - where that is out of reach or not known. Area: under accuracy against cost, one threshold for all exits, divided by the span of cost.`,
+      `exit on validation images, cost and accuracy on test images. As ${against}: the cost of thresholds within as much of ${against}'s last exit there, the same aim for all; - where that is out of reach or not known. (1 of 2): of so many of the runs alone. Area: under accuracy against cost, one threshold for all exits, divided by the span of cost.`,
     head: [
       ...names.head,
       "seeds",
@@ -89,11 +96,11 @@ export function accuracySheet(settings: readonly Setting[], against: string): Sh
       String(setting.runs.length),
       exitsOf(setting, ({ accuracy }) => accuracy),
       ...transposed(setting.runs.map(({ atCost }) => atCost)).map((of) =>
-        spread(spreadOf(of.map(({ accuracy }) => accuracy))),
+        spreadOfSome(of.map(({ accuracy }) => accuracy)),
       ),
-      spread(over(setting, ({ near }) => near.cost)),
-      spread(over(setting, ({ near }) => near.accuracy)),
-      spread(spreadOf(reached(setting).map(({ cost }) => cost))),
+      spreadOfSome(setting.runs.map(({ near }) => near.cost)),
+      spreadOfSome(setting.runs.map(({ near }) => near.accuracy)),
+      spreadOfSome(reached(setting)),
       spread(over(setting, ({ area }) => area)),
     ]),
   };
@@ -179,54 +186,74 @@ export function certifiedSheet(settings: readonly Setting[], promise: string): S
 /** What the rules of the methods' own papers do, where they are others. */
 export function publishedSheet(settings: readonly Setting[]): Sheet {
   const own = settings.flatMap((setting) => {
-    const published = setting.runs.flatMap((run) => (run.published ? [run.published] : []));
-    return published.length > 0 ? [{ setting, published, first: firstOf(published) }] : [];
+    const published = setting.runs.map((run) => run.published);
+    const first = published.find((each) => each !== undefined);
+    return first ? [{ setting, published, first }] : [];
   });
   const names = namesOf(own.map(({ setting }) => setting));
   return {
     title: "As their papers decide",
     text:
       "Methods whose papers decide otherwise: what their rule, on the score that it names, does on test images, in percent, means over seeds; a rule that is certified keeps the promise above. Area: as " +
-      "above, by thresholds on this score; beside it that of the largest probability. - where nothing could be certified, or the rule wants a budget.",
+      "above, by thresholds on this score; beside it that of the largest probability. - where nothing could be certified, or the rule wants a budget; (1 of 2): of so many of the runs alone.",
     head: [...names.head, "score", "rule", "accuracy", "cost", "error of early leavers", "area", "area by probability"],
     rows: own.map(({ setting, published, first }) => {
       const of = (key: "accuracy" | "cost" | "earlyRisk") =>
-        spread(spreadOf(published.map(({ decided }) => decided?.[key] ?? Number.NaN)));
+        spreadOfSome(published.map((each) => each?.decided?.[key] ?? Number.NaN));
       return [
         ...names.of(setting),
         ...[first.score, first.rule],
         ...[of("accuracy"), of("cost"), of("earlyRisk")],
-        spread(spreadOf(published.map(({ area }) => area))),
-        spread(over(setting, ({ area }) => area)),
+        spreadOfSome(published.map((each) => each?.area ?? Number.NaN)),
+        spreadOfSome(setting.runs.map(({ published: told, area }) => (told ? area : Number.NaN))),
       ];
     }),
   };
 }
 
-/** What the certified cascade takes on this machine. */
+/** A run whose certified cascade was timed. */
+interface Timed {
+  readonly run: RunFigures;
+  readonly timing: NonNullable<RunFigures["timing"]>;
+}
+
+const timedOf = ({ runs }: Setting): readonly Timed[] =>
+  runs.flatMap((run) => (run.timing && run.uncertified === undefined ? [{ run, timing: run.timing }] : []));
+
+/** What the certified cascade takes, on each adapter by itself. */
 export function timeSheet(settings: readonly Setting[]): Sheet {
   const names = namesOf(settings);
-  const timings = settings.flatMap(({ runs }) => runs.flatMap(({ timing }) => (timing ? [timing] : [])));
-  const ms = (setting: Setting, key: "whole" | "cascade") => {
-    const { mean } = over(setting, ({ timing }) => timing?.[key] ?? Number.NaN);
-    return Number.isNaN(mean) ? "-" : mean.toFixed(3);
+  const whereOf = ({ timing: { adapter, batch } }: Timed) => `${adapter}, batch ${batch}`;
+  const places = [...new Set(settings.flatMap((setting) => timedOf(setting).map(whereOf)))];
+  const isApart = places.length > 1;
+  const row = (setting: Setting, timed: readonly Timed[], where: string) => {
+    const mean = (of: (one: Timed) => number) => spreadOf(timed.map(of)).mean;
+    const ms = (key: "whole" | "cascade") => mean(({ timing }) => timing[key]).toFixed(3);
+    return [
+      ...names.of(setting),
+      ...(isApart ? [where] : []),
+      ...[ms("whole"), ms("cascade")],
+      points(mean(({ timing }) => timing.cascade / timing.whole)),
+      points(mean(({ run }) => certifiedOf(run).cost)),
+    ];
   };
-  const where = [...new Set(timings.map(({ adapter, batch }) => `${adapter}, batch ${batch}`))].join("; ");
   return {
     title: "Measured time",
-    text: `Milliseconds an image, the certified cascade against every stage, medians of warm rounds that took turns${where && ` (${where})`}.`,
-    head: [...names.head, "whole", "cascade", "cascade of whole, %", "cost promises, %"],
-    rows: settings.map((setting) => {
-      const ratio = over(setting, ({ timing }) => (timing ? timing.cascade / timing.whole : Number.NaN));
-      const promised = over(setting, (run) => certifiedOf(run).cost);
-      return [
-        ...names.of(setting),
-        ms(setting, "whole"),
-        ms(setting, "cascade"),
-        points(ratio.mean),
-        points(promised.mean),
-      ];
-    }),
+    text: `Milliseconds an image, the certified cascade against every stage, medians of warm rounds that took turns${places.length === 1 ? ` (${places[0]})` : ""}; of runs that were timed and whose policy is what their settings ask for.`,
+    head: [
+      ...names.head,
+      ...(isApart ? ["timed on"] : []),
+      "whole",
+      "cascade",
+      "cascade of whole, %",
+      "cost promises, %",
+    ],
+    rows: settings.flatMap((setting) =>
+      places.flatMap((place) => {
+        const timed = timedOf(setting).filter((one) => whereOf(one) === place);
+        return timed.length > 0 ? [row(setting, timed, place)] : [];
+      }),
+    ),
   };
 }
 

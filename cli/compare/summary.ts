@@ -2,6 +2,7 @@
 // and which measure goes with the area. What the tables round stands here whole.
 
 import { firstOf, transposed } from "../../base/index.ts";
+import { withAlikeCorruptions } from "./corruptions-alike.ts";
 import { COSTS, certifiedOf, lastAccuracyOf, type RunFigures } from "./figures.ts";
 import {
   groupsOf,
@@ -63,7 +64,8 @@ const each = (of: (measure: (run: RunFigures) => number) => Spread) =>
   Object.fromEntries(Object.entries(MEASURES).map(([name, measure]) => [name, of(measure)]));
 
 /** The summary of runs, against the settings of one method. */
-export function summaryOf(runs: readonly RunFigures[], against: string): ComparisonSummary {
+export function summaryOf(all: readonly RunFigures[], against: string): ComparisonSummary {
+  const runs = withAlikeCorruptions(all, against);
   const settings = settingsOf(runs);
   const isAlike = (a: Setting, b: Setting) => a.data === b.data && a.backbone === b.backbone;
   return {

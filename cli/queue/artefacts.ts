@@ -4,7 +4,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join, relative, resolve, sep } from "node:path";
 import { unzipSync, zipSync } from "fflate";
-import { codeOf, readWholeSync, SortieError } from "../../base/index.ts";
+import { codeOf, messageOf, readWholeSync, SortieError } from "../../base/index.ts";
 import { reading, writeWhole } from "../files/whole.ts";
 
 /** Files by name. */
@@ -133,9 +133,18 @@ export function packRun(dir: string): Uint8Array {
   throw new SortieError(`${dir} must be still for as long as it is read; got new checkpoints all the time.`);
 }
 
+function unzipped(content: Uint8Array, dir: string): ReturnType<typeof unzipSync> {
+  try {
+    return unzipSync(content);
+  } catch (cause) {
+    const hint = "It is damaged: remove it, and a worker makes it again.";
+    throw new SortieError(`${dir}: an archive must be a zip file; got ${messageOf(cause)}. ${hint}`, { cause });
+  }
+}
+
 /** Writes a run folder. `last` comes last: until it is there the folder does not look finished. */
 export function unpackRun(content: Uint8Array, dir: string, last: string): void {
-  const files = Object.entries(unzipSync(content)).filter(([name]) => !name.endsWith("/"));
+  const files = Object.entries(unzipped(content, dir)).filter(([name]) => !name.endsWith("/"));
   for (const [name] of files)
     if (resolve(dir, name) !== join(resolve(dir), name) || !resolve(dir, name).startsWith(resolve(dir) + sep))
       throw new SortieError(`${dir}: an archive must stay within its folder; got ${name}.`);

@@ -1,6 +1,6 @@
 // What a comparison says of finished runs as they lie: figures, rules of the papers, collapses, plans, bad plans.
 
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { collapseOf, costToReach, type RunFigures } from "../../cli/compare/figures.ts";
@@ -10,7 +10,8 @@ import { experimentsOfFile } from "../../cli/compare/plan.ts";
 import { confidenceSheet } from "../../cli/compare/sheets.ts";
 import { pairedDifference, settingsOf, spreadOf } from "../../cli/compare/statistics.ts";
 import { summaryOf } from "../../cli/compare/summary.ts";
-import { trained } from "../../cli/files/run-folder.ts";
+import { LOGIT_SPLITS, trained } from "../../cli/files/run-folder.ts";
+import { readSafetensors, writeSafetensors } from "../../engine/index.ts";
 import { assert, suite } from "../harness.ts";
 import { run as sortie } from "./command-line.ts";
 import { readConfig } from "./read-config.ts";
@@ -90,6 +91,34 @@ test("only what a run's settings ask for counts as certified", async () => {
     const told = readFileSync(join(dir, "comparison.md"), "utf8");
     assert.match(told, "At most 20 % wrong of those that leave early, at each exit, with probability 90 %.");
     assert.match(told, `0 of 0; 1 ${other}`);
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+});
+
+test("confidences are not told under the scaling of other weights", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "sortie-scaled-"));
+  try {
+    const [own, other] = (await Promise.all(
+      ["own", "other"].map(async (name) => {
+        const folder = writeRun(join(dir, name));
+        for (const split of LOGIT_SPLITS) {
+          const path = join(folder, `logits.${split}.safetensors`);
+          const { tensors } = await readSafetensors(path);
+          await writeSafetensors(path, tensors, { weights: name });
+        }
+        assert.is((await sortie("calibrate", folder)).code, 0);
+        return folder;
+      }),
+    )) as [string, string];
+    copyFileSync(join(own, "policy.json"), join(other, "policy.json"));
+    const { code, text } = await sortie("compare", own, other, "--no-timing", "--out", dir);
+    assert.is(code, 0, text);
+    const [scaled, foreign] = written(dir).runs;
+    assert.is(foreign!.uncertified, "calibrated with other weights");
+    for (const { ece, trainedEce } of scaled!.exits) assert.not.equal(ece, trainedEce);
+    for (const { ece, auroc, aurc, ...before } of foreign!.exits)
+      assert.equal([ece, auroc, aurc], [before.trainedEce, before.trainedAuroc, before.trainedAurc]);
   } finally {
     rmSync(dir, { recursive: true });
   }

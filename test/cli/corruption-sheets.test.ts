@@ -4,6 +4,7 @@ import type { CorruptionFindings } from "../../cli/commands/corruptions.ts";
 import { corruptionSheets } from "../../cli/compare/corruption-sheets.ts";
 import type { RunFigures } from "../../cli/compare/figures.ts";
 import { settingsOf } from "../../cli/compare/statistics.ts";
+import { summaryOf } from "../../cli/compare/summary.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("cli compare: corruptions");
@@ -18,23 +19,19 @@ function corrupted(errors: Readonly<Record<string, number>>): CorruptionFindings
   return { ...about, clean: row("clean", 0, 0.1), rows, meanError: { exits: [0] } };
 }
 
+const run = (method: string, seed: number, corruptions: CorruptionFindings, backbone = "b") =>
+  ({
+    ...{ data: "d", backbone, method, seed, atCost: [{}, {}, {}, {}], near: {} },
+    ...{ exits: [{ accuracy: 0.9 }], corruptions, collapsed: [] },
+  }) as unknown as RunFigures;
+
 test("errors under corruption are held against the reference's of the same seed, under what all runs have", () => {
-  const run = (method: string, seed: number, errors: Readonly<Record<string, number>>) =>
-    ({
-      data: "d",
-      backbone: "b",
-      method,
-      seed,
-      exits: [],
-      corruptions: corrupted(errors),
-      collapsed: [],
-    }) as unknown as RunFigures;
   const runs = [
-    run("joint", 0, { fog: 0.4, frost: 0.9 }),
-    run("joint", 1, { fog: 0.6 }),
-    run("kd", 0, { fog: 0.3 }),
-    run("kd", 1, { fog: 0.5, snow: 0.1 }),
-    run("kd", 2, { fog: 0.5 }),
+    run("joint", 0, corrupted({ fog: 0.4, frost: 0.9 })),
+    run("joint", 1, corrupted({ fog: 0.6 })),
+    run("kd", 0, corrupted({ fog: 0.3 })),
+    run("kd", 1, corrupted({ fog: 0.5, snow: 0.1 })),
+    run("kd", 2, corrupted({ fog: 0.5 })),
   ];
   const [all, , relative, , , , promises] = corruptionSheets(settingsOf(runs), "joint");
   assert.equal(
@@ -47,4 +44,43 @@ test("errors under corruption are held against the reference's of the same seed,
   assert.match(all!.text, "each of 1 corruptions that all runs were looked at under (not all: frost, snow)");
   assert.equal(relative!.rows[1]!.slice(1), ["-", "79.2", "79.2", "79.2", "79.2", "79.2"]);
   assert.equal(promises!.rows[0]!.slice(1), new Array(6).fill("-"), "no policy, no promise");
+});
+
+test("images of another kind or number than the reference's are not held against its own", () => {
+  const published = { ...corrupted({ fog: 0.8 }), images: "official" } as const;
+  const few = { ...corrupted({ fog: 0.7 }), samples: 3 };
+  const runs = [
+    run("first", 0, published),
+    run("joint", 0, corrupted({ fog: 0.4 })),
+    run("joint", 1, corrupted({ fog: 0.4 })),
+    run("kd", 0, corrupted({ fog: 0.2 })),
+    run("kd", 1, few),
+    run("joint", 0, few, "other"),
+  ];
+  const settings = settingsOf(runs);
+  const [all, accuracy, relative] = corruptionSheets(settings, "joint");
+  assert.equal(
+    all!.rows.map(([, , error, mce]) => [error, mce]),
+    [
+      ["-", "-"],
+      ["40.0 ± 0.0", "100.0 ± 0.0"],
+      ["20.0", "50.0"],
+      ["70.0", "100.0"],
+    ],
+  );
+  assert.match(all!.text, /^Images corrupted by code.*; 10 or 3 of each of 1 corruptions\. .*Left out: 2 of 6 runs, /);
+  for (const sheet of [accuracy!, relative!]) assert.equal(sheet.rows[0]!.slice(2), new Array(6).fill("-"));
+
+  const { settings: summed } = summaryOf(runs, "joint");
+  assert.equal(
+    summed.map(({ measures }) => measures["corruptedError"]!.n),
+    [0, 2, 1, 1],
+  );
+});
+
+test("the summary holds errors under the same corruptions against each other", () => {
+  const runs = [run("joint", 0, corrupted({ fog: 0.4, snow: 0.8 })), run("kd", 0, corrupted({ fog: 0.3 }))];
+  const [joint, kd] = summaryOf(runs, "joint").settings;
+  assert.ok(Math.abs(joint!.measures["corruptedError"]!.mean - 0.4) < 1e-12);
+  assert.ok(Math.abs(kd!.differences!["corruptedError"]!.mean + 0.1) < 1e-12);
 });

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { zipSync } from "fflate";
+import { keepCheckpoints, leaveWhole } from "../../cli/commands/worker.ts";
 import { readKnown } from "../../cli/compare/known.ts";
 import { waitFor } from "../../cli/compare/remote.ts";
 import { RunFolder, runId } from "../../cli/files/run-folder.ts";
@@ -15,10 +16,12 @@ import { openQueue } from "../../cli/queue/bullmq.ts";
 import { queueAddress } from "../../cli/queue/queue.ts";
 import type { Config } from "../../cli/settings/config.ts";
 import { withAbsolutePaths } from "../../cli/settings/contents.ts";
+import { lockFolder } from "../../exits/index.ts";
 import { assert, errorOf, failsWith, suite } from "../harness.ts";
 import { run as sortie } from "./command-line.ts";
 import { readConfig } from "./read-config.ts";
 import { freePort, startS3 } from "./servers.ts";
+import { writeRun } from "./synthetic-run.ts";
 
 const shared = mkdtempSync(join(tmpdir(), "sortie-artefacts-"));
 const outer = { ...process.env };
@@ -200,6 +203,62 @@ test("a queue that is away for a while is waited for, and a run that is nowhere 
   });
   assert.equal(lines, ["mine  the queue is away: gone", "mine  at work, host: step 1", "mine  done"]);
   assert.match(failed.get("mine") ?? "", /run-1\.zip must be in .*Give the worker the same --artefacts/);
+});
+
+test("results that are away are waited for, and one that cannot be had, or has no reason, ends no wait", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "sortie-fetched-"));
+  const packed = packRun(writeRun(join(dir, "made")));
+  const waits = ["away", "damaged", "silent", "locked"].map((name, seed) => ({
+    ...{ name, id: name, config: configOf("--out", join(dir, "here"), "--name", name) },
+    ...{ data: "d", backbone: "b", method: "m", seed },
+  }));
+  const lock = await lockFolder("test", join(dir, "here", "locked"));
+  let attempts = 0;
+  const get = async (name: string) => {
+    if (name === "damaged.zip") return packed.subarray(0, packed.length / 2);
+    if (name === "away.zip" && attempts++ === 0) throw new Error("503");
+    return packed;
+  };
+  const lines: string[] = [];
+  const failed = await waitFor(waits, {
+    queue: { state: async (id) => (id === "silent" ? { kind: "failed", reason: "" } : { kind: "done" }) },
+    artefacts: { place: "s3://runs", get, put: async () => {}, remove: async () => {} },
+    print: (line) => lines.push(line),
+  });
+  await lock.release();
+  assert.equal(lines[0], "away  the result is away: 503");
+  assert.is(lines.at(-1), "away  done");
+  assert.ok(existsSync(join(dir, "here", "away", "run.json")));
+  assert.equal([...failed.keys()], ["damaged", "silent", "locked"]);
+  assert.match(
+    failed.get("damaged")!,
+    /^damaged\.zip in s3:\/\/runs: .*here.damaged: an archive must be a zip file; got /,
+  );
+  assert.is(failed.get("silent"), "Its worker gave no reason.");
+  assert.match(failed.get("locked")!, /here.locked/);
+  rmSync(dir, { recursive: true });
+});
+
+test("a worker leaves its run where results are away for a while", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "sortie-left-"));
+  const lines: string[] = [];
+  const stored: string[] = [];
+  const away = () => Promise.reject(new Error("503"));
+  const print = (line: string) => void lines.push(line);
+  const artefacts = { place: "s3://runs", get: away, put: away, remove: away };
+
+  const folder = new RunFolder(writeRun(join(dir, "run")));
+  const run = { id: "run-1", lost: new AbortController().signal, say: async () => {} };
+  const keeper = keepCheckpoints(run, { folder, artefacts, print });
+  writeFileSync(join(folder.dir, "last.safetensors"), "weights");
+  await keeper.end();
+  await keeper.keep();
+  assert.equal(lines, ["run-1: 503"], "handed back all the same");
+
+  const put = async (name: string) => void stored.push(name);
+  await leaveWhole("run-2", folder.dir, { artefacts: { ...artefacts, put }, print });
+  assert.equal([stored, lines.at(-1)], [["run-2.zip"], "run-2: 503"]);
+  rmSync(dir, { recursive: true });
 });
 
 test("addresses are told without what must not be seen", async () => {

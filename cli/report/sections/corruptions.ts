@@ -17,12 +17,12 @@ export function readCorruptions(
 ): CorruptionFindings | undefined {
   const path = folder.path("corruptions");
   if (!existsSync(path)) return undefined;
-  const found = corruptionFindings(readJson(path));
+  const found = asCorruptionFindings(readJson(path));
   return found && changedSince(found, stampOf(raw, file)) === undefined ? found : undefined;
 }
 
 /** A parsed JSON, if it holds such findings. */
-export function corruptionFindings(json: unknown): CorruptionFindings | undefined {
+export function asCorruptionFindings(json: unknown): CorruptionFindings | undefined {
   const found = json as Partial<CorruptionFindings> | null | undefined;
   return Array.isArray(found?.rows) && found.clean && found.meanError ? (found as CorruptionFindings) : undefined;
 }

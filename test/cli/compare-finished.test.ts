@@ -1,0 +1,68 @@
+// What a plan does with runs that are finished: nothing where nothing shall be made, and under its own levels
+// otherwise.
+
+import { createHash } from "node:crypto";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { assert, suite } from "../harness.ts";
+import { run as sortie } from "./command-line.ts";
+import { writeRun } from "./synthetic-run.ts";
+import { written } from "./written.ts";
+
+const test = suite("cli compare: finished runs");
+
+/** A plan of one run that is there, certified by hand at most 30 % wrong where its settings say 20. */
+async function planned() {
+  const dir = mkdtempSync(join(tmpdir(), "sortie-finished-"));
+  const made = writeRun(join(dir, "run"));
+  const { method } = JSON.parse(readFileSync(join(made, "config.json"), "utf8"));
+  rmSync(made, { recursive: true });
+  const folder = writeRun(join(dir, `glyphs-resnet-${method.name}-seed1`));
+  assert.is((await sortie("calibrate", folder, "--alpha", "0.3")).code, 0);
+  const compare = async (...flags: string[]) => {
+    const plan = ["--methods", method.name, "--data.test", "400", "--out", dir];
+    const { code, text } = await sortie("compare", ...plan, ...flags);
+    assert.is(code, 0, text);
+    return text;
+  };
+  const read = (name: string) => readFileSync(join(folder, name));
+  const digest = (name: string) => createHash("sha256").update(read(name)).digest("hex");
+  const files = () => readdirSync(folder).map((name) => `${name} ${digest(name)}`);
+  const alpha = () => JSON.parse(read("config.json").toString()).calibration.alpha;
+  return { dir, files, compare, alpha };
+}
+
+test("where only what is finished is compared, nothing is made", async () => {
+  const { dir, files, compare } = await planned();
+  const before = files();
+  const told = await compare("--alpha", "0.2", "--finished-only", "--corruptions");
+  assert.equal(files(), before);
+  assert.not.match(told, "calibrated again");
+  assert.not.match(told, "not timed");
+  assert.not.match(told, "corrupted");
+  assert.match(told, "known without measured times, shown as -: glyphs-");
+  const [run] = written(dir).runs;
+  assert.equal([run!.uncertified, run!.certified], ["calibrated in another way", undefined]);
+
+  // A policy that is what the plan asks for counts, whatever the folder's settings say.
+  await compare("--alpha", "0.3", "--finished-only");
+  assert.equal(files(), before);
+  const [asked] = written(dir).runs;
+  assert.equal([asked!.uncertified, asked!.settings.calibration.alpha], [undefined, 0.3]);
+  assert.ok(asked!.certified);
+  rmSync(dir, { recursive: true });
+});
+
+test("a policy that was made by hand at the plan's levels is taken for the plan's", async () => {
+  const { dir, compare, alpha } = await planned();
+  assert.is(alpha(), 0.2);
+  assert.not.match(await compare("--alpha", "0.3", "--no-timing"), "calibrated again");
+  assert.is(alpha(), 0.3);
+  const [run] = written(dir).runs;
+  assert.equal([run!.uncertified, run!.settings.calibration.alpha], [undefined, 0.3]);
+  // At other levels the run is calibrated again.
+  assert.match(await compare("--alpha", "0.2", "--no-timing"), "was calibrated in another way than is planned");
+  assert.is(alpha(), 0.2);
+  rmSync(dir, { recursive: true });
+});
