@@ -25,7 +25,7 @@ export interface CacheOptions {
   /** Default: `pictures` in `cacheFolder()`. */
   readonly cache?: string | undefined;
   /** Decode all pictures, whatever is kept. */
-  readonly fresh?: boolean | undefined;
+  readonly redecode?: boolean | undefined;
   readonly onDecoded?: ((progress: DecodeProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -41,7 +41,7 @@ export async function decodedPictures(
   listing: Listing,
   options: CacheOptions,
 ): Promise<{ readonly images: StoredImages; readonly digests: readonly string[] }> {
-  const { shape, fit, fresh = false, cache = node("node:path").join(cacheFolder(), "pictures") } = options;
+  const { shape, fit, redecode = false, cache = node("node:path").join(cacheFolder(), "pictures") } = options;
   const { resolve, basename, join } = node("node:path");
   const files = listing.files.map(({ path, bytes, changed }) => [path, bytes, changed]);
   const key = hash(JSON.stringify([VERSION, shape, fit, files]));
@@ -49,7 +49,7 @@ export async function decodedPictures(
   const name = `${basename(resolve(dir))}-${hash(JSON.stringify([resolve(dir), shape, fit])).slice(0, 16)}.pixels`;
   const path = join(cache, name);
   const pixels = shape[0] * shape[1] * shape[2];
-  const kept = fresh ? undefined : await openStore(path, key, pixels);
+  const kept = redecode ? undefined : await openStore(path, key, pixels);
   if (!kept) await write(path, key, dir, listing, options);
   const opened = kept ?? (await openStore(path, key, pixels));
   if (opened) return { images: opened.images, digests: opened.index.digests };

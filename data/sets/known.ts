@@ -48,7 +48,7 @@ const NPZ = {
 export interface DataSetOptions
   extends SplitOptions,
     Pick<FileOptions, "dir" | "download" | "verify" | "onProgress" | "onChecked">,
-    Omit<PictureFolderOptions, "cache" | "fresh" | "mean" | "std"> {
+    Omit<PictureFolderOptions, "cache" | "redecode" | "mean" | "std"> {
   /** Of glyphs, CINIC-10 and folders. */
   readonly test?: number;
   /** Of CIFAR-100. */
@@ -156,7 +156,7 @@ export const DATA_SETS: Readonly<Record<DataSetName, DataSet>> = {
       if (dir === undefined)
         throw new DataError("folder: data.dir must name a folder of pictures; got nothing. Give --dir.");
       // Who is told that the pictures could be read wants to know it of their files, not of what was kept of them.
-      const splits = await pictureFolder(dir, { ...options, fresh: onChecked !== undefined });
+      const splits = await pictureFolder(dir, { ...options, redecode: onChecked !== undefined });
       onChecked?.({ file: dir, by: "content" });
       return splits;
     },

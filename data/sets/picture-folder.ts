@@ -48,7 +48,7 @@ export interface PictureFolderOptions extends PictureFit {
   /** Folder where decoded pictures are kept; default `pictures` in the cache folder. */
   readonly cache?: string;
   /** Decode every picture again, whatever is kept there; default false. */
-  readonly fresh?: boolean;
+  readonly redecode?: boolean;
   /** Called after each picture that is decoded. */
   readonly onDecoded?: (progress: DecodeProgress) => void;
   readonly signal?: AbortSignal;
@@ -60,7 +60,7 @@ const KINDS: Kinds<PictureFolderOptions> = {
   mean: "any",
   std: "any",
   cache: "string",
-  fresh: "boolean",
+  redecode: "boolean",
   onDecoded: "function",
   signal: "any",
 };
@@ -85,8 +85,8 @@ export async function pictureFolder(dir: string, options: PictureFolderOptions =
   const [height = 0, width = height] = size;
   const shape: ImageShape = [height, width, channels];
   const listing = await listPictures(dir);
-  const { cache, fresh, onDecoded, signal, seed = 1 } = given;
-  const place = { cache, fresh, onDecoded, signal };
+  const { cache, redecode, onDecoded, signal, seed = 1 } = given;
+  const place = { cache, redecode, onDecoded, signal };
   const { images, digests } = await decodedPictures(dir, listing, { shape, fit: { fit, filter, keep }, ...place });
   const labels = Int32Array.from(listing.files, ({ label }) => label);
   const { basename, resolve } = node("node:path");
