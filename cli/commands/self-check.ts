@@ -1,7 +1,6 @@
 // Small checks of the kernels that training lives on, against float64 on the CPU, of a deployed network, and figures of
 // their speed.
 
-import { median } from "../../base/index.ts";
 import { cascade, createTable, decide, predictionsAt } from "../../calibration/index.ts";
 import {
   compact,
@@ -151,8 +150,7 @@ async function checkDeployed(device: Device): Promise<Check> {
   const values = (await logits.read()) as Float32Array;
   logits.dispose();
   const table = cascade(createTable({ logits: values, labels: new Int32Array(n), shape: [n, 2, classes] }), "maxLogit");
-  // Between the two in the middle: no score is it.
-  const threshold = median(Array.from({ length: n }, (_, i) => table.scores[2 * i]!));
+  const threshold = between(Array.from({ length: n }, (_, i) => table.scores[2 * i]!));
   using classifier = await deploy(net, { thresholds: [threshold], score: "maxLogit" }, { batch: 8 });
   const { classes: answers, exits, scores } = await classifier.classify(images);
   const wantedExits = decide(table, threshold);
@@ -167,6 +165,13 @@ async function checkDeployed(device: Device): Promise<Check> {
   };
   const error = Array.from({ length: n }, (_, i) => Number(isWrong(i))).reduce((sum, wrong) => sum + wrong, 0) / n;
   return { name: "deployed network", error, isOk: error === 0 };
+}
+
+/** Between two values in the middle, so that no value is it, however many there are. */
+function between(values: readonly number[]): number {
+  const half = values.length >> 1;
+  const [below = Number.NaN, above = Number.NaN] = values.toSorted((a, b) => a - b).slice(half - 1);
+  return (below + above) / 2;
 }
 
 /** What the machine does. */
