@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { plainJson } from "../../calibration/index.ts";
-import { writeWhole } from "../files/whole.ts";
+import { folded, writeWhole } from "../files/whole.ts";
 import { level } from "../format.ts";
 import { corruptionSheets } from "./corruption-sheets.ts";
 import type { RunFigures } from "./figures.ts";
@@ -60,7 +60,7 @@ export async function writeComparison({ runs, failures, against, out, open = 0 }
     ],
   };
   const path = (name: string) => join(out, name);
-  writeWhole(path(OUT.json), plainJson({ against, open, ...summaryOf(runs, against), runs, failures }));
+  writeWhole(path(OUT.json), folded(plainJson({ against, open, ...summaryOf(runs, against), runs, failures })));
   writeWhole(path(OUT.text), comparisonText(introduction, sheets));
   writeWhole(path(OUT.page), await comparisonPage(introduction, settings, sheets));
   return Object.values(OUT).map(path);

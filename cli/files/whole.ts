@@ -63,8 +63,22 @@ export function readJson(path: string): unknown {
   }
 }
 
-/** JSON for people: indented, with a line break at its end. */
-export const toJson = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+/** What stands on one line at most. */
+const WIDTH = 120;
+
+/** Lists and records of plain values, as `JSON.stringify` spreads them over lines: no value holds a line's end. */
+const INNERMOST = /^( *)(.*[{[])\n([^{}[\]]*)\n *([}\]],?)$/gm;
+
+/** Indented JSON for people: what fits stands on one line. */
+export const folded = (json: string): string =>
+  json.replace(INNERMOST, (all: string, indent: string, start: string, inner: string, end: string) => {
+    const values = inner.trim().replace(/\n */g, " ");
+    const line = `${indent}${start}${start.endsWith("{") ? ` ${values} ` : values}${end}`;
+    return line.length <= WIDTH ? line : all;
+  });
+
+/** JSON for people, with a line break at its end. */
+export const toJson = (value: unknown): string => `${folded(JSON.stringify(value, null, 2))}\n`;
 
 /** A full disk in words, with the path that the error names, or else the folder; other errors as they are. */
 export function withDisk(error: unknown, folder: string): unknown {

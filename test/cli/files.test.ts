@@ -15,7 +15,7 @@ import { dirname, join } from "node:path";
 import { selfCheck } from "../../cli/commands/self-check.ts";
 import { configHere } from "../../cli/commands/worker.ts";
 import { RunFolder } from "../../cli/files/run-folder.ts";
-import { withDisk, writeWhole } from "../../cli/files/whole.ts";
+import { toJson, withDisk, writeWhole } from "../../cli/files/whole.ts";
 import { main } from "../../cli/main.ts";
 import { loadData } from "../../cli/settings/model.ts";
 import { knownSet, SET_NAMES, SETS } from "../../cli/settings/sets.ts";
@@ -29,6 +29,22 @@ import { writeRun } from "./synthetic-run.ts";
 const folder = mkdtempSync(join(tmpdir(), "sortie-files-"));
 const test = suite("cli files", { skip: existsSync("/dev/full") ? undefined : "no /dev/full to be a full disk" });
 test.after(() => rmSync(folder, { recursive: true }));
+
+test("JSON for people: what fits stands on one line, and nothing else is changed", () => {
+  const value = {
+    list: [1, 2, 3],
+    empty: [{}, []],
+    text: "a line's\nend { and [1,\n  2\n]",
+    records: [{ x: 1, y: null }, { "of [one]": "}" }],
+    long: Array.from({ length: 60 }, (_, i) => i),
+  };
+  const text = toJson(value);
+  assert.equal(JSON.parse(text), value);
+  const lines = text.split("\n");
+  for (const line of ['  "list": [1, 2, 3],', '    { "x": 1, "y": null },', "    59"])
+    assert.ok(lines.includes(line), text);
+  assert.ok(lines.every((line) => line.length <= 120));
+});
 
 test("a full disk leaves the old file, and no half", async () => {
   const path = join(folder, "policy.json");
