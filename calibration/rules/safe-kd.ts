@@ -5,7 +5,7 @@ import type { Kinds } from "../../base/index.ts";
 import { check, checkKind, checkLevel, checkNotEmpty, readOptions } from "../errors.ts";
 import { groupScores } from "../metrics/failure.ts";
 import { column } from "../numeric/arrays.ts";
-import { conformalRank, fewestForRank } from "../numeric/ranks.ts";
+import { fewestForRank } from "../numeric/ranks.ts";
 import { correctness, type Outcomes } from "../table/outcomes.ts";
 import { checkDistinct } from "../table/same-samples.ts";
 import { SAME_SAMPLES } from "./options.ts";
@@ -44,7 +44,8 @@ export function safeKdReleasedCode(all: Outcomes, options: SafeKdOptions): SafeK
   checkNotEmpty("safeKdReleasedCode", "the calibration set", all.samples);
   if (!sameSamples) checkDistinct("safeKdReleasedCode", { ...all, scores: all.maxProb }, "calibration");
   const n = all.samples;
-  const rank = Math.min(n, conformalRank(n, delta)) - 1;
+  // As the released code computes it, with what rounding does to it.
+  const rank = Math.min(n - 1, Math.max(0, Math.ceil((n + 1) * (1 - delta)) - 1));
   const tau = Float64Array.from({ length: all.exits }, (_, j) => {
     const scores = column(all.nll, all.exits, j).map((nll) => 1 - Math.exp(-nll));
     return scores.sort()[rank]!;
