@@ -37,7 +37,7 @@ export interface CascadeTime {
   /** Milliseconds of a batch: the median of the rounds, and that times the median of the rounds' ratios. */
   readonly whole: number;
   readonly cascade: number;
-  /** `quartileSpread` the whole network's rounds. */
+  /** `quartileSpread` of the whole network's rounds. */
   readonly spread: number;
   /** Only where stages were timed at this size. */
   readonly saving: Saving | undefined;

@@ -117,7 +117,7 @@ function endsOf(op: string, anneal: boolean | Anneal, exits: number): Anneal {
 
 const SKIP = option.choice(
   ["survivors", "frozen"],
-  "leave samples that an exit has handled out of the stages behind it, which saves their time: without norms over the batch and random layers there nothing else changes. Batch norms behind the first exit take the statistics of the survivors, or keep their running ones (frozen: these stages run in evaluation mode, without dropout). Needs a hard gate and leak 0",
+  "leave samples that an exit has handled out of the stages behind it, which saves their time; without norms over the batch and random layers nothing else changes. Batch norms there take the statistics of the survivors, or keep their running ones (frozen: evaluation mode, without dropout). Needs a hard gate and leak 0",
   { default: undefined },
 );
 
