@@ -260,14 +260,20 @@ export function convInputSpecs(g: ConvGeometry, dtype: "f32" | "f16", adapter: G
   return [...windowTiles(g, "input", adapter), ...tiles].map((tile) => ({ ...quads, dtype, ...tile }));
 }
 
+/** Bytes of x and of g that a share of `convWeight` reads again and again on a CPU adapter: most of a core's cache. */
+const SHARE_BYTES = 400 * 1024;
+
 /**
- * Uniforms of `convWeight` for an adapter: the lines of output pixels are shared out until there are enough workgroups.
+ * Uniforms of `convWeight` for an adapter: the lines of output pixels are shared out until there are enough workgroups,
+ * and, where a core's cache is all the memory that is fast, until a share stays in there while workgroups take turns.
  */
 export function convWeightDims(g: ConvGeometry, adapter: GemmAdapter): Record<ConvWeightDims, number> {
   const dims = convDims(g);
   const tiles = ceilDiv(dims.kh * dims.taps_x * dims.run, 128) * ceilDiv(dims.group_o, 16) * dims.groups;
   const lines = Math.max(1, g.batch * g.oh);
-  const wanted = ceilDiv(adapter.isSoftware ? 16 : 512, tiles);
+  const lineBytes = 4 * (g.stride[0] * g.w * g.c + g.ow * g.o);
+  const kept = adapter.isSoftware ? ceilDiv(lines * lineBytes, SHARE_BYTES) : 1;
+  const wanted = Math.max(kept, ceilDiv(adapter.isSoftware ? 16 : 512, tiles));
   const enough = Math.max(1, Math.floor((lines * g.ow) / 256));
   const share = ceilDiv(lines, Math.max(1, Math.min(wanted, enough, lines)));
   return { ...dims, share, splits: ceilDiv(lines, share) };

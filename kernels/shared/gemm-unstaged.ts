@@ -151,5 +151,5 @@ function subgroupTiles({ m, n, k, parts, a, isVec }: GemmSizes, lanes: number): 
   };
   if (n <= 16 || rows < 4) return [tile(cols)];
   const isWaste = ceilDiv(n, 2 * cols) * 2 > ceilDiv(n, cols);
-  return a === "mn" || isWaste ? [tile(cols), tile(2 * cols)] : [tile(2 * cols), tile(cols)];
+  return isWaste ? [tile(cols), tile(2 * cols)] : [tile(2 * cols), tile(cols)];
 }
