@@ -103,7 +103,7 @@ export function findingsOf(
   const source = scaling ? applyScaling(raw, scaling) : raw;
   const score = result?.ok ? result.score : request?.score;
   const isForeign =
-    policy !== undefined && result?.ok === true && !isOwn(policy.name, result.origin, source, anyOrigin);
+    policy !== undefined && result !== undefined && !isOwn(policy.name, result.origin, source, anyOrigin);
   return {
     names,
     metrics: evaluate(raw, { resamples, ...(scaling && { scaling }) }),

@@ -25,6 +25,7 @@ export type BudgetChoice = {
   readonly method: "budget search";
   readonly guarantee: Guarantee;
   readonly n: number;
+  readonly origin: ChosenThresholds["origin"];
 } & (
   | (ChosenThresholds & {
       readonly ok: true;
@@ -98,7 +99,7 @@ export function meetBudget(validation: Source, goal: BudgetGoal, options: Budget
   const isBetter = (a: (typeof tried)[number], b: (typeof tried)[number]) =>
     "accuracy" in goal ? a.cost < b.cost : a.accuracy > b.accuracy || (a.accuracy === b.accuracy && a.cost < b.cost);
   const [first, ...others] = meeting;
-  const about = { method: "budget search", n, guarantee } as const;
+  const about = { method: "budget search", n, guarantee, origin: policyOrigin(scored) } as const;
   if (!first) return { ok: false, ...about, reason: explain(goal, tried, n) };
   const best = others.reduce((kept, one) => (isBetter(one, kept) ? one : kept), first);
   const thresholds = betweenScores(scored)(best.thresholds);
@@ -106,7 +107,6 @@ export function meetBudget(validation: Source, goal: BudgetGoal, options: Budget
     ok: true,
     ...about,
     score: scored.score,
-    origin: policyOrigin(scored),
     ...usedSamples([scored]),
     isTime: "milliseconds" in goal,
     ...best,

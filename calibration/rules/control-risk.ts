@@ -87,6 +87,7 @@ export function controlRisk(source: Source, options: ControlRiskOptions): Calibr
     alpha,
     delta: method === "crc" ? undefined : delta,
     n: calibration.samples,
+    origin: policyOrigin(all),
   };
   const what = `the expected loss (${loss}) over all samples`;
   const promise = method === "crc" ? onAverage(what, alpha) : highProbability(what, levels);
@@ -105,7 +106,6 @@ export function controlRisk(source: Source, options: ControlRiskOptions): Calibr
     ...about,
     guarantee,
     score: all.score,
-    origin: policyOrigin(all),
     thresholds,
     risk,
     coverage: earlyShare(fractions),

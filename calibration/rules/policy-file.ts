@@ -132,14 +132,16 @@ const readGroup = json.record({
   pValue: json.share,
 });
 
-const ANSWER = { method: json.text, n: json.count, guarantee: readGuarantee } as const;
+const ANSWER = {
+  ...{ method: json.text, n: json.count, guarantee: readGuarantee },
+  origin: json.optional(readOrigin),
+} as const;
 const LEVELS = { alpha: json.level, delta: json.optional(json.level) } as const;
 const THRESHOLDS = {
   score: readScore,
   thresholds: json.floats(json.threshold),
   ids: json.optional(json.list(readId)),
   marks: json.optional(json.filled(readMarks)),
-  origin: json.optional(readOrigin),
 } as const;
 
 /** Methods whose results carry no guarantee. */
@@ -173,7 +175,7 @@ function readResult(value: unknown, place: string): PolicyFile["result"] {
           short: json.optional(json.oneOf(["calibration", "validation"])),
         };
   // Absent from the text where they are undefined.
-  const absent = { ...(!isUncertified && { delta: undefined }), ...(isOk && { ids: undefined, origin: undefined }) };
+  const absent = { origin: undefined, ...(!isUncertified && { delta: undefined }), ...(isOk && { ids: undefined }) };
   const result = { ...absent, ...json.parts(plain, place, { ...ANSWER, ...own }) } as unknown as PolicyFile["result"];
   if (result.ok) checkThresholdCount(result, place);
   return result;

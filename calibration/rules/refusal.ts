@@ -6,6 +6,7 @@ import { clopperPearson } from "../numeric/bounds.ts";
 import { sorted } from "../numeric/ranks.ts";
 import { fewestSamples, passes, type RiskTest, type Seen, smallestAlpha, type Trial } from "../numeric/sample-size.ts";
 import { Tally } from "../numeric/tally.ts";
+import { policyOrigin } from "../table/origin.ts";
 import type { Cascade } from "../table/scores.ts";
 import { designPath } from "./path.ts";
 import { decide } from "./policies.ts";
@@ -60,6 +61,7 @@ export function refuse(
     alpha,
     delta,
     n: sets.tested,
+    origin: policyOrigin(calibration),
     ...outlook(goal, { reach, needed, alpha, sets, classes }),
   };
 }

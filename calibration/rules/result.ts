@@ -47,6 +47,8 @@ interface Answer {
   /** Calibration samples that entered the tests. */
   readonly n: number;
   readonly guarantee: Guarantee;
+  /** Of which network, scaled how; undefined for scores computed elsewhere. */
+  readonly origin: PolicyOrigin | undefined;
 }
 
 /** What a classifier decides by, and which samples and network it came from. */

@@ -29,7 +29,7 @@ export function policyFault(
   const scaled = scaling?.scalers[0]?.method ?? "none";
   const isSame = levels.alpha === alpha && levels.delta === delta && scaled === scale;
   if (!isSame || !isAsked(request, control)) return "calibrated in another way";
-  const weights = result.ok ? result.origin?.weights : undefined;
+  const weights = result.origin?.weights;
   const own = readLogits(folder.logits("test")).origin?.weights;
   return weights === undefined || own === undefined || weights === own ? undefined : "calibrated with other weights";
 }

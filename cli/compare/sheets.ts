@@ -5,6 +5,7 @@ import { METHODS, type Method } from "../../exits/index.ts";
 import { percent } from "../format.ts";
 import { COSTS, certifiedOf, costToReach, LOSS, lastAccuracyOf, type RunFigures } from "./figures.ts";
 import { groupsOf, pairedDifference, proxyCorrelations, type Setting, type Spread, spreadOf } from "./statistics.ts";
+import { type TimedRuns, timedRunsOf } from "./timed.ts";
 
 /** One table. */
 export interface Sheet {
@@ -211,35 +212,16 @@ export function publishedSheet(settings: readonly Setting[]): Sheet {
   };
 }
 
-/** A run whose certified cascade was timed. */
-interface Timed {
-  readonly run: RunFigures;
-  readonly timing: NonNullable<RunFigures["timing"]>;
-}
-
-const timedOf = ({ runs }: Setting): readonly Timed[] =>
-  runs.flatMap((run) => (run.timing && run.uncertified === undefined ? [{ run, timing: run.timing }] : []));
-
 /** What the certified cascade takes, on each adapter by itself. */
 export function timeSheet(settings: readonly Setting[]): Sheet {
   const names = namesOf(settings);
-  const whereOf = ({ timing: { adapter, batch } }: Timed) => `${adapter}, batch ${batch}`;
-  const places = [...new Set(settings.flatMap((setting) => timedOf(setting).map(whereOf)))];
-  const isApart = places.length > 1;
-  const row = (setting: Setting, timed: readonly Timed[], where: string) => {
-    const mean = (of: (one: Timed) => number) => spreadOf(timed.map(of)).mean;
-    const ms = (key: "whole" | "cascade") => mean(({ timing }) => timing[key]).toFixed(3);
-    return [
-      ...names.of(setting),
-      ...(isApart ? [where] : []),
-      ...[ms("whole"), ms("cascade")],
-      points(mean(({ timing }) => timing.cascade / timing.whole)),
-      points(mean(({ run }) => certifiedOf(run).cost)),
-    ];
-  };
+  const timed = settings.map((setting) => ({ setting, places: timedRunsOf(setting) }));
+  const whereOf = ({ adapter, batch }: TimedRuns) => `${adapter}, batch ${batch}`;
+  const wheres = [...new Set(timed.flatMap(({ places }) => places.map(whereOf)))];
+  const isApart = wheres.length > 1;
   return {
     title: "Measured time",
-    text: `Milliseconds an image, the certified cascade against every stage, medians of warm rounds that took turns${places.length === 1 ? ` (${places[0]})` : ""}; of runs that were timed and whose policy is what their settings ask for.`,
+    text: `Milliseconds an image, the certified cascade against every stage, medians of warm rounds that took turns${wheres.length === 1 ? ` (${wheres[0]})` : ""}; of runs that were timed and whose policy is what their settings ask for.`,
     head: [
       ...names.head,
       ...(isApart ? ["timed on"] : []),
@@ -248,11 +230,15 @@ export function timeSheet(settings: readonly Setting[]): Sheet {
       "cascade of whole, %",
       "cost promises, %",
     ],
-    rows: settings.flatMap((setting) =>
-      places.flatMap((place) => {
-        const timed = timedOf(setting).filter((one) => whereOf(one) === place);
-        return timed.length > 0 ? [row(setting, timed, place)] : [];
-      }),
+    rows: timed.flatMap(({ setting, places }) =>
+      [...places]
+        .sort((a, b) => wheres.indexOf(whereOf(a)) - wheres.indexOf(whereOf(b)))
+        .map((place) => [
+          ...names.of(setting),
+          ...(isApart ? [whereOf(place)] : []),
+          ...[place.whole.mean.toFixed(3), place.cascade.mean.toFixed(3)],
+          ...[points(place.share.mean), points(place.promised.mean)],
+        ]),
     ),
   };
 }

@@ -13,6 +13,7 @@ import {
   settingsOf,
   spreadOf,
 } from "./statistics.ts";
+import { type TimedRuns, timedRunsOf } from "./timed.ts";
 
 const EXIT_MEASURES = [
   ...(["accuracy", "ece", "auroc", "aurc", "eefp"] as const),
@@ -32,8 +33,6 @@ const MEASURES: Readonly<Record<string, (run: RunFigures) => number>> = {
   certifiedAccuracy: (run) => certifiedOf(run).accuracy,
   certifiedCost: (run) => certifiedOf(run).cost,
   earlyRisk: ({ certified }) => certified?.earlyRisk ?? Number.NaN,
-  wholeMs: ({ timing }) => timing?.whole ?? Number.NaN,
-  cascadeMs: ({ timing }) => timing?.cascade ?? Number.NaN,
   corruptedError: ({ corruptions }) => corruptions?.meanError.exits.at(-1) ?? Number.NaN,
 };
 
@@ -44,6 +43,8 @@ interface SettingSummary extends Pick<Setting, "data" | "backbone" | "method"> {
   readonly collapsedSeeds: readonly number[];
   readonly measures: Readonly<Record<string, Spread>>;
   readonly exits: readonly Readonly<Record<string, Spread>>[];
+  /** By adapter and batch size; empty where no run was timed. */
+  readonly times: readonly TimedRuns[];
   /** To the reference of the same data and backbone, over the seeds that both have; absent for itself. */
   readonly differences?: Readonly<Record<string, Spread>>;
 }
@@ -80,6 +81,7 @@ export function summaryOf(all: readonly RunFigures[], against: string): Comparis
         exits: transposed(own.map(({ exits }) => exits)).map((of) =>
           Object.fromEntries(EXIT_MEASURES.map((name) => [name, spreadOf(of.map((exit) => exit[name] ?? Number.NaN))])),
         ),
+        times: timedRunsOf(setting),
         ...(reference &&
           reference !== setting && {
             differences: each((measure) => pairedDifference(setting, reference, measure)),

@@ -27,11 +27,12 @@ const file = (name: string) => join(folder, name);
 test.after(() => rmSync(folder, { recursive: true }));
 
 /** A table with ids that count from `firstId`. */
-function save(name: string, table: Table, firstId: number): string {
+function save(name: string, table: Table, firstId: number, weights?: string): string {
   saveTable(
     file(name),
     table,
     Int32Array.from({ length: table.samples }, (_, i) => firstId + i),
+    weights,
   );
   return file(name);
 }
@@ -134,8 +135,8 @@ test("calibrate, evaluate, report: from logits to a page", async () => {
   assert.ok(!page.includes("NaN") && !page.includes("<script"));
 });
 
-test("nothing to certify: exit code 2, and the policy file stays a refusal", () => {
-  const path = save("few.safetensors", randomTable(40, 2, 4), 0);
+test("nothing to certify: exit code 2, and the policy file stays a refusal of these weights", async () => {
+  const path = save("few.safetensors", randomTable(40, 2, 4), 0, "own");
   const policy = file("refused.json");
   assert.is(
     runCalibrate([path, "--alpha", "0.01", "--out", policy], () => {}),
@@ -149,6 +150,11 @@ test("nothing to certify: exit code 2, and the policy file stays a refusal", () 
   );
   assert.match(lines.at(-2)!, /^Nothing is promised, and no sample should leave early\. Learn then test /);
   assert.match(lines.at(-1)!, /^the policy refuses: every sample runs the full network \(accuracy \d\d\.\d %\)$/);
+  const others = save("others.safetensors", randomTable(40, 2, 4), 0, "others");
+  const evaluate = (...flags: string[]) => runEvaluate([others, "--policy", policy, ...flags], () => {});
+  const needed = `${policy}: the policy must be of this network's weights; got one of own, not others.`;
+  await failsWith(evaluate, "CalibrationError", `${needed} Calibrate on logits of these weights, or say --any-origin.`);
+  assert.is(evaluate("--any-origin"), 0);
 });
 
 test("a result survives the way through a file", () => {

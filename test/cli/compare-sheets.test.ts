@@ -3,6 +3,7 @@
 import type { RunFigures } from "../../cli/compare/figures.ts";
 import { accuracySheet, publishedSheet, type Sheet, timeSheet } from "../../cli/compare/sheets.ts";
 import { settingsOf } from "../../cli/compare/statistics.ts";
+import { summaryOf } from "../../cli/compare/summary.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("cli compare: sheets");
@@ -72,4 +73,16 @@ test("times are of certified cascades, beside what these promise, and not of two
     ["joint", "one, batch 64", "2.000", "1.000", "50.0", "60.0"],
     ["joint", "two, batch 64", "2.000", "0.500", "25.0", "40.0"],
   ]);
+  const [joint, kd] = summaryOf([...runs, elsewhere], "joint").settings;
+  const told = joint!.times.map(({ adapter, cascade, share }) => [adapter, cascade.mean, cascade.n, share.mean]);
+  assert.equal(
+    [told, kd!.times],
+    [
+      [
+        ["one", 1, 1, 0.5],
+        ["two", 0.5, 1, 0.25],
+      ],
+      [],
+    ],
+  );
 });

@@ -15,7 +15,12 @@ const MACS = [200, 300, 400];
 const STAGES = ["stage1", "stage2", "stage3"];
 
 /** A table as PyTorch would save it: float32 logits, int64 labels and ids. */
-export function saveTable(path: string, { samples, exits, classes, labels, read }: Table, ids: Int32Array): void {
+export function saveTable(
+  path: string,
+  { samples, exits, classes, labels, read }: Table,
+  ids: Int32Array,
+  weights?: string,
+): void {
   const integers = (values: Int32Array): StoredTensor => ({
     dtype: "I64",
     shape: [values.length],
@@ -26,12 +31,13 @@ export function saveTable(path: string, { samples, exits, classes, labels, read 
     shape,
     data: Float32Array.from(values),
   });
-  const bytes = encodeSafetensors([
+  const tensors: readonly (readonly [string, StoredTensor])[] = [
     ["logits", floats(read(0, samples), [samples, exits, classes])],
     ["labels", integers(labels)],
     ["ids", integers(ids)],
     ["macs", floats(MACS.slice(0, exits), [exits])],
-  ]);
+  ];
+  const bytes = encodeSafetensors(tensors, weights === undefined ? {} : { weights });
   writeFileSync(path, bytes);
 }
 

@@ -116,6 +116,7 @@ test("without a policy, or with one that refuses, nothing leaves early, and the 
     smallestRisk: 1,
     neededSamples: 50,
     guarantee: { kind: "none", promise: "none", assumptions: [] },
+    origin: undefined,
   } as const;
   for (const given of [undefined, { result: { ...refused, ...none } }]) {
     using loaded = await load(await encodeModel(net, { ...rest, ...(given && { policy: given }) }));
