@@ -1,6 +1,6 @@
 // `sortie COMMAND ...`: finds the command, runs it, turns what it throws into one line and exit code 1.
 
-import { firstOf, guessOf, printable } from "../base/index.ts";
+import { firstOf, guessOf, messageOf, printable } from "../base/index.ts";
 import { benchSpec, runBench } from "./commands/bench.ts";
 import { calibrateSpec, runCalibrate } from "./commands/calibrate.ts";
 import { classifySpec, predictSpec, runClassify, runPredict } from "./commands/classify.ts";
@@ -72,7 +72,7 @@ export async function main(
   try {
     return await command[1](given, show);
   } catch (error) {
-    complain(printable(error instanceof Error ? error.message : String(error)));
+    complain(printable(messageOf(error)));
     return 1;
   }
 }

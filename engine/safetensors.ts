@@ -2,7 +2,7 @@
 // Knows typed arrays only: no Tensor, no device, no files (those are safetensors-io.ts).
 // Checks follow the reference implementation (huggingface/safetensors, `Metadata::validate`), and are as strict.
 
-import { nearest, what } from "../base/index.ts";
+import { messageOf, nearest, what } from "../base/index.ts";
 import { floatBits, fromHalf, toHalf } from "./dtype.ts";
 import { FormatError } from "./errors.ts";
 import { formatShape, numel, type Shape } from "./shape.ts";
@@ -172,7 +172,7 @@ function parseHeader(header: Uint8Array): Record<string, unknown> {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    return fail("the header must be JSON", cause instanceof Error ? cause.message : String(cause));
+    return fail("the header must be JSON", messageOf(cause));
   }
   const repeated = repeatedKey(text);
   if (repeated !== undefined) fail("keys of the header must be distinct", `${JSON.stringify(repeated)} twice`);

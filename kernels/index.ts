@@ -5,5 +5,6 @@ export * from "./families.ts";
 export * from "./kernel.ts";
 export { packHyper } from "./optim/optim.ts";
 export { ACTIVATIONS, type Activated, type Activation, type ActivationText } from "./shared/activations.ts";
+export { type AdapterTraits, isGrouped } from "./shared/adapter.ts";
 export { loadUnstaged } from "./shared/gemm.ts";
-export type { AdapterTraits, FloatStorage, RowSpec, Team } from "./shared/row.ts";
+export type { FloatStorage, RowSpec, Team } from "./shared/row.ts";

@@ -17,7 +17,8 @@ import {
   reads,
   writes,
 } from "./kernel.ts";
-import { type AdapterTraits, bufferType, type FloatStorage, isNarrow, stored, valueType } from "./shared/row.ts";
+import { type AdapterTraits, isNarrow } from "./shared/adapter.ts";
+import { bufferType, type FloatStorage, stored, valueType } from "./shared/row.ts";
 
 /** Channels per access (4 where the channel count allows) and storage. */
 export type PoolSpec = { readonly width: 1 | 4; readonly dtype: FloatStorage };

@@ -7,9 +7,9 @@
 // arithmetic.
 
 import { ceilDiv, defineKernel, linearGrid, reads, writes } from "./kernel.ts";
+import type { AdapterTraits } from "./shared/adapter.ts";
 import { chained, type Sum, sumsOf } from "./shared/chain.ts";
 import {
-  type AdapterTraits,
   bufferType,
   type FloatStorage,
   LOWEST_F32,

@@ -20,7 +20,7 @@ import {
   measureCosts,
   type Plan,
 } from "../../exits/index.ts";
-import { compareAnswers } from "../commands/agreement.ts";
+import { compareAnswers } from "../findings/agreement.ts";
 import type { Candidate, Subject } from "./subject.ts";
 
 /** A cascade at one size of batches. */

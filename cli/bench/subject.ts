@@ -30,10 +30,10 @@ import {
   toTable,
   weightsDigest,
 } from "../../exits/index.ts";
-import type { Decided } from "../commands/agreement.ts";
 import { readLogits } from "../files/logits-file.ts";
 import { readPolicy } from "../files/policy-file.ts";
 import { RunFolder } from "../files/run-folder.ts";
+import type { Decided } from "../findings/agreement.ts";
 import { level, percent } from "../format.ts";
 import { testImages } from "../report/run-details.ts";
 import { calibrateBy } from "../report/targets.ts";

@@ -3,7 +3,7 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { defined, firstOf, type OptionValues, option, SortieError } from "../../base/index.ts";
+import { defined, firstOf, messageOf, type OptionValues, option, SortieError } from "../../base/index.ts";
 import { firstDifference } from "../../exits/index.ts";
 import { policyFault } from "../compare/asked-policy.ts";
 import { figuresOf, type RunFigures } from "../compare/figures.ts";
@@ -26,7 +26,8 @@ import type { Failure } from "../compare/sheets.ts";
 import { readTiming, timeRun } from "../compare/timing.ts";
 import { type Decisive, decisive, RunFolder, runId } from "../files/run-folder.ts";
 import { stampOf } from "../files/stamp.ts";
-import { type Findings, findings } from "../findings.ts";
+import { CORRUPTION_FLAGS, type CorruptionRequest, corruptionRequest } from "../findings/corruptions.ts";
+import { type Findings, findings } from "../findings/findings.ts";
 import { chartLibraries } from "../report/plots.ts";
 import { readCorruptions } from "../report/sections/corruptions.ts";
 import { type Asked, type CommandSpec, flagOf, path, readCommand } from "../settings/command.ts";
@@ -34,7 +35,6 @@ import { type Config, layered, RUN_SETTINGS, settingsOfFile } from "../settings/
 import type { Print } from "../settings/flags.ts";
 import { inFlags, type Plain } from "../settings/settings.ts";
 import { runCalibrate } from "./calibrate.ts";
-import { CORRUPTION_FLAGS, type CorruptionRequest, corruptionRequest } from "./corruptions.ts";
 import { corruptRun, runEvaluate } from "./evaluate.ts";
 import { type SharedPlaces, trainInto } from "./train.ts";
 
@@ -208,7 +208,7 @@ async function makeAll(experiments: readonly Experiment[], context: MakeContext)
       const rest = toDo.slice(toDo.indexOf(experiment) + 1);
       if (isToDo && rest.length > 0) print(expectedTime(experiments, rest));
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       failures.push({ name, reason });
       print(`${name} FAILED: ${reason}`);
     }

@@ -5,9 +5,9 @@ import { option } from "../../base/index.ts";
 import { createDevice, type Device, type DeviceInfo } from "../../engine/index.ts";
 import { adapterName } from "../../exits/index.ts";
 import { versions } from "../files/versions.ts";
+import { measureSpeed, selfCheck } from "../self-check.ts";
 import { type CommandSpec, NO_PATH, readCommand } from "../settings/command.ts";
 import type { Print } from "../settings/flags.ts";
-import { measureSpeed, selfCheck } from "./self-check.ts";
 
 export const doctorSpec = {
   name: "doctor",

@@ -17,13 +17,7 @@ import { isModelFile } from "../files/model-kind.ts";
 import { checkOutput } from "../files/outputs.ts";
 import { RunFolder } from "../files/run-folder.ts";
 import { writeWhole } from "../files/whole.ts";
-import { type Findings, findings, fullAccuracy, promiseOf } from "../findings.ts";
-import { level, number, percent } from "../format.ts";
-import { readCorruptions } from "../report/sections/corruptions.ts";
-import { promisedRisk } from "../report/targets.ts";
-import { type Asked, type CommandSpec, flagOf, ONE_SOURCE, path, readCommand } from "../settings/command.ts";
-import type { Print } from "../settings/flags.ts";
-import { type Agreement, agreementLine, deployedAgreement, withNetwork } from "./agreement.ts";
+import { type Agreement, agreementLine, deployedAgreement, withNetwork } from "../findings/agreement.ts";
 import {
   CORRUPTION_FLAGS,
   type CorruptionRequest,
@@ -31,8 +25,14 @@ import {
   corruptionLines,
   corruptionRequest,
   joinedFindings,
-} from "./corruptions.ts";
-import { modelFindings } from "./evaluate-model.ts";
+} from "../findings/corruptions.ts";
+import { type Findings, findings, fullAccuracy, promiseOf } from "../findings/findings.ts";
+import { modelFindings } from "../findings/model-findings.ts";
+import { level, number, percent } from "../format.ts";
+import { readCorruptions } from "../report/sections/corruptions.ts";
+import { promisedRisk } from "../report/targets.ts";
+import { type Asked, type CommandSpec, flagOf, ONE_SOURCE, path, readCommand } from "../settings/command.ts";
+import type { Print } from "../settings/flags.ts";
 
 /** Flags of commands that show a policy. */
 export const POLICY_FLAGS = {

@@ -11,7 +11,7 @@ import { LOGITS_FLAGS, logitsOptions } from "../files/logits-file.ts";
 import { checkOutput } from "../files/outputs.ts";
 import { RunFolder } from "../files/run-folder.ts";
 import { writeWhole } from "../files/whole.ts";
-import { findings } from "../findings.ts";
+import { findings } from "../findings/findings.ts";
 import { interruption } from "../interruption.ts";
 import { serveLive } from "../report/live.ts";
 import { renderPage, renderUnfinished } from "../report/page.ts";

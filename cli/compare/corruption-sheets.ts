@@ -2,7 +2,7 @@
 
 import { lastOf, transposed, zip } from "../../base/index.ts";
 import { SEVERITIES } from "../../data/index.ts";
-import { bySeverity, type CorruptionFindings, countedOf } from "../commands/corruptions.ts";
+import { bySeverity, type CorruptionFindings, countedOf } from "../findings/corruptions.ts";
 import { withAlikeCorruptions } from "./corruptions-alike.ts";
 import { namesOf, points, type Sheet, spread } from "./sheets.ts";
 import { type Setting, spreadOf } from "./statistics.ts";

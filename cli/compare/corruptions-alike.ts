@@ -1,6 +1,6 @@
 // What was found of corrupted images, as far as runs can be held against each other by it.
 
-import { amongCorruptions, type CorruptionFindings } from "../commands/corruptions.ts";
+import { amongCorruptions, type CorruptionFindings } from "../findings/corruptions.ts";
 import type { RunFigures } from "./figures.ts";
 
 /** Images corrupted here are others than published ones, and many images others than a few. */

@@ -17,11 +17,11 @@ import {
   thresholdCurve,
 } from "../../calibration/index.ts";
 import type { MetricsRow } from "../../exits/index.ts";
-import type { CorruptionFindings } from "../commands/corruptions.ts";
 import { readLogits } from "../files/logits-file.ts";
 import { type Decisive, decisive, type RunFolder } from "../files/run-folder.ts";
 import { stampOf } from "../files/stamp.ts";
-import { findings } from "../findings.ts";
+import type { CorruptionFindings } from "../findings/corruptions.ts";
+import { findings } from "../findings/findings.ts";
 import { decidedBy, isUsual, ruleName } from "../published.ts";
 import { readHistory } from "../report/run-details.ts";
 import { readCorruptions } from "../report/sections/corruptions.ts";

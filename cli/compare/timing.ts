@@ -5,6 +5,9 @@ import { existsSync } from "node:fs";
 import { firstOf, json, median, messageOf, SortieError } from "../../base/index.ts";
 import { selectFromCascade, selectSamples } from "../../calibration/index.ts";
 import { adapterName, deploy } from "../../exits/index.ts";
+import type { RunFolder } from "../files/run-folder.ts";
+import { changedSince, STAMP, type Stamp, stampOf } from "../files/stamp.ts";
+import { readJson, toJson } from "../files/whole.ts";
 import {
   agreementLine,
   compareAnswers,
@@ -12,10 +15,7 @@ import {
   deployArguments,
   type Found,
   withNetwork,
-} from "../commands/agreement.ts";
-import type { RunFolder } from "../files/run-folder.ts";
-import { changedSince, STAMP, type Stamp, stampOf } from "../files/stamp.ts";
-import { readJson, toJson } from "../files/whole.ts";
+} from "../findings/agreement.ts";
 
 /** Milliseconds an image, medians of warm rounds that took turns. */
 export interface Timing {

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { lastOf, SortieError } from "../../base/index.ts";
 import { exitNames } from "../exit-names.ts";
 import type { RunFolder } from "../files/run-folder.ts";
-import { type Findings, fullAccuracy, promiseOf } from "../findings.ts";
+import { type Findings, fullAccuracy, promiseOf } from "../findings/findings.ts";
 import { percent } from "../format.ts";
 import type { Config } from "../settings/config.ts";
 import { escapeHtml, page, section, table } from "./html.ts";

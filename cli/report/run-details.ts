@@ -13,12 +13,12 @@ import {
 } from "../../calibration/index.ts";
 import type { Dataset, ImageBytes } from "../../data/index.ts";
 import type { MetricsRow } from "../../exits/index.ts";
-import type { CorruptionFindings } from "../commands/corruptions.ts";
 import { type BenchFile, readBench } from "../files/costs-file.ts";
 import { readLogits } from "../files/logits-file.ts";
 import type { RunFolder, RunRecord } from "../files/run-folder.ts";
 import { type Stamp, stampOf } from "../files/stamp.ts";
 import { readText } from "../files/whole.ts";
+import type { CorruptionFindings } from "../findings/corruptions.ts";
 import type { Config } from "../settings/config.ts";
 import { loadData } from "../settings/model.ts";
 import type { Departures } from "./examples.ts";

@@ -3,7 +3,7 @@
 // out.
 
 import { Gunzip, Inflate } from "fflate";
-import { type Kinds, LIMIT, option } from "../../base/index.ts";
+import { type Kinds, LIMIT, messageOf, option } from "../../base/index.ts";
 import { DataError, readOptions } from "../errors.ts";
 
 /** How much may come out of packed data. */
@@ -99,7 +99,7 @@ class Members {
       push();
     } catch (cause) {
       if (cause instanceof DataError) throw cause;
-      throw this.#damaged(cause instanceof Error ? cause.message : String(cause), cause);
+      throw this.#damaged(messageOf(cause), cause);
     }
     const out = this.#out;
     this.#out = [];
@@ -172,7 +172,7 @@ export function inflateRaw(bytes: Uint8Array, where: string, file: string, limit
     inflate.push(new Uint8Array(0), true);
     if (total > limit) return undefined;
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = messageOf(cause);
     throw new DataError(`${where}: the packed data must be intact; got "${why}".`, { file, cause });
   }
   return joined(chunks, file);

@@ -19,10 +19,10 @@ import { operandsOf } from "../operands.ts";
 import { describe, formatShape, lastOf, numel, sameShape } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
+import { floatStorage, sizeClass } from "./floats.ts";
 import { matmul } from "./matmul.ts";
 import { permute } from "./move.ts";
 import { add, mul, where } from "./pointwise.ts";
-import { floatStorage, sizeClass } from "./rowwise.ts";
 import { softmax } from "./softmax.ts";
 import { triangleMask } from "./triangle.ts";
 

@@ -23,8 +23,8 @@ import { type Described, describe, lastOf, numel } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { checkActivation } from "./activation.ts";
+import { floatStorage } from "./floats.ts";
 import type { NormOptions } from "./norm.ts";
-import { floatStorage } from "./rowwise.ts";
 
 /** Options of `batchNorm`. */
 export interface BatchNormOptions extends NormOptions {

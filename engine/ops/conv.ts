@@ -35,8 +35,8 @@ import {
   fusedAttrs,
   throughActivation,
 } from "./activation.ts";
+import { floatStorage, sizeClass } from "./floats.ts";
 import { sumTo } from "./reduce.ts";
-import { floatStorage, sizeClass } from "./rowwise.ts";
 
 /** Options of `conv2d`, PyTorch's names and defaults. */
 export interface ConvOptions extends FusedOptions {

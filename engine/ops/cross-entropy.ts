@@ -16,10 +16,11 @@ import { checkRange } from "../ranges.ts";
 import { type Described, describe, lastOf } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
+import { floatStorage, sizeClass } from "./floats.ts";
 import { indexSelect } from "./gather.ts";
 import { div, mul, ne, where } from "./pointwise.ts";
 import { mean, sum } from "./reduce.ts";
-import { checkReduction, floatStorage, type Reduction, reduceAll, sizeClass } from "./rowwise.ts";
+import { checkReduction, type Reduction, reduceAll } from "./reduction.ts";
 import { cast, expand, reshape } from "./view.ts";
 
 /** Options of `crossEntropy`. */

@@ -25,8 +25,8 @@ import { collapse, describe, normalizeAxis, numel, type Shape, strides } from ".
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { launch } from "./elementwise.ts";
+import { floatStorage } from "./floats.ts";
 import { valueBits } from "./move.ts";
-import { floatStorage } from "./rowwise.ts";
 import { reshape } from "./view.ts";
 
 /** What an index out of range reads. */

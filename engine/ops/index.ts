@@ -127,8 +127,8 @@ export {
   type VarOptions,
   variance,
 } from "./reduce.ts";
+export type { Reduction } from "./reduction.ts";
 export { type InterpolateOptions, interpolate } from "./resize.ts";
-export type { Reduction } from "./rowwise.ts";
 export { logSoftmax, type SoftmaxOptions, softmax } from "./softmax.ts";
 export { norm, type TriangleOptions, tril, triu, type VectorNormOptions } from "./triangle.ts";
 export { cast, expand, flattenAxes, reshape, scaleGradient, squeeze, unsqueeze } from "./view.ts";

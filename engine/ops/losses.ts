@@ -7,9 +7,10 @@ import { readOptions } from "../errors.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { elementwise } from "./elementwise.ts";
+import { checkFloat } from "./floats.ts";
 import { div } from "./pointwise.ts";
 import { mean, sum } from "./reduce.ts";
-import { checkFloat, checkReduction, type Reduction } from "./rowwise.ts";
+import { checkReduction, type Reduction } from "./reduction.ts";
 
 /** Options of an element-wise loss. */
 export interface LossOptions {

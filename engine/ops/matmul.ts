@@ -38,8 +38,8 @@ import {
   fusedAttrs,
   throughActivation,
 } from "./activation.ts";
+import { floatStorage, sizeClass } from "./floats.ts";
 import { sumTo } from "./reduce.ts";
-import { floatStorage, sizeClass } from "./rowwise.ts";
 import { reshape } from "./view.ts";
 
 /** Options of `matmul`: swap the last two axes of an operand first. A vector has none to swap. */

@@ -24,7 +24,7 @@ import { checkList, type Described, describe, formatShape, lastOf, numel, sameSh
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
 import { full } from "./fill.ts";
-import { floatStorage, sizeClass } from "./rowwise.ts";
+import { floatStorage, sizeClass } from "./floats.ts";
 
 /** Options of the norms. */
 export interface NormOptions {

@@ -18,7 +18,7 @@ import { defineOp, isRecording, single } from "../op.ts";
 import { type Described, describe, lastOf } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
-import { floatStorage, sizeClass } from "./rowwise.ts";
+import { floatStorage, sizeClass } from "./floats.ts";
 
 /** Windows of a pool. */
 export interface PoolOptions {

@@ -14,7 +14,7 @@ import { checkShape, numel, type Shape } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkDevice, checkTensors, type Tensor, tensor } from "../tensor.ts";
 import type { Recorder } from "../work.ts";
-import { checkFloat, floatStorage } from "./rowwise.ts";
+import { checkFloat, floatStorage } from "./floats.ts";
 
 /** Where random numbers come from: a seed (the same numbers at each call) or a generator (new ones). */
 export type RandomSource =

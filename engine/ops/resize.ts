@@ -8,8 +8,8 @@ import { defineOp, single } from "../op.ts";
 import { type Described, describe } from "../shape.ts";
 import { positional } from "../signature.ts";
 import type { Tensor } from "../tensor.ts";
+import { floatStorage } from "./floats.ts";
 import { imageOf, resized } from "./pool.ts";
-import { floatStorage } from "./rowwise.ts";
 
 /** The new size, as `size` or as a `scale` of the old one (sizes round down). */
 export interface InterpolateOptions {

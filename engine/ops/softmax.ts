@@ -8,9 +8,9 @@ import { type Described, normalizeAxis, numel, type Shape } from "../shape.ts";
 import { positional } from "../signature.ts";
 import type { Tensor } from "../tensor.ts";
 import { checkTensors } from "../tensor.ts";
+import { floatStorage, sizeClass } from "./floats.ts";
 import { exp, mul, sub } from "./pointwise.ts";
 import { sum } from "./reduce.ts";
-import { floatStorage, sizeClass } from "./rowwise.ts";
 
 /** The axis that sums to one. */
 export interface SoftmaxOptions {

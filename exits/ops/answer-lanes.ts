@@ -2,8 +2,16 @@
 // A subgroup takes rows one after the other, its lanes side by side along channels, then along positions, and hands
 // each lane the logits of one row; then every lane decides its own. No workgroup memory, no barrier. Sums are f32.
 
-import type { DeviceInfo } from "../../engine/functions.ts";
-import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, unroll } from "../../kernels/index.ts";
+import {
+  type AdapterTraits,
+  ceilDiv,
+  defineKernel,
+  ENTRY,
+  isGrouped,
+  LINEAR_GROUP,
+  linearGrid,
+  unroll,
+} from "../../kernels/index.ts";
 import { ANSWER_UNIFORMS, type AnswerSpec, answerBindings, GAINS, powerFor } from "./answer-spec.ts";
 import { DECISION_FUNCTIONS, decisionText } from "./decide.ts";
 
@@ -24,10 +32,11 @@ const MOST_QUADS = 8;
 
 /** How lanes share the rows; undefined where the adapter, or an odd number of channels, is not for them. */
 export function lanesFor(
-  { isSoftware, hasSubgroups, subgroupSize: lanes }: Pick<DeviceInfo, "isSoftware" | "hasSubgroups" | "subgroupSize">,
+  adapter: AdapterTraits,
   { n, channels, classes }: { readonly n: number; readonly channels: number; readonly classes: number },
 ): Pick<LanesSpec, "lanes" | "across" | "quads" | "rows" | "classRoom"> | undefined {
-  if (!isSoftware || !hasSubgroups || ![4, 8, 16, 32].includes(lanes) || channels % 4 > 0) return undefined;
+  if (!adapter.isSoftware || !isGrouped(adapter) || channels % 4 > 0) return undefined;
+  const lanes = adapter.subgroupSize;
   const across = Math.min(lanes, powerFor(channels / 4));
   const quads = ceilDiv(channels / 4, across);
   // Few rows are spread over the adapter's threads.

@@ -17,7 +17,8 @@ import {
   unroll,
   writes,
 } from "../kernel.ts";
-import { type AdapterTraits, bufferType, type FloatStorage, isNarrow, LOWEST_F32 } from "../shared/row.ts";
+import { type AdapterTraits, isNarrow } from "../shared/adapter.ts";
+import { bufferType, type FloatStorage, LOWEST_F32 } from "../shared/row.ts";
 import {
   type AttentionDims,
   type AttentionSpec,

@@ -12,8 +12,9 @@
 // z shares of the lines; with several shares each writes its own part, and `sumParts` adds the parts in order.
 
 import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, reads, writes } from "../kernel.ts";
-import { gemm, gemmFeatures, gemmTiles, staysInside, windowTiles } from "../shared/gemm.ts";
-import { type GemmAdapter, rowsOf, tileSize } from "../shared/gemm-tile.ts";
+import type { AdapterTraits } from "../shared/adapter.ts";
+import { cachedShares, gemm, gemmFeatures, gemmTiles, staysInside, windowTiles } from "../shared/gemm.ts";
+import { rowsOf, tileSize } from "../shared/gemm-tile.ts";
 import { arrayType, quadLoad, quadStore, quadWindow } from "../shared/quads.ts";
 import {
   CONV_UNIFORMS,
@@ -251,7 +252,7 @@ export const convWeight = defineKernel({
 });
 
 /** Specs of `convInput` fit for a convolution on an adapter, the default first. */
-export function convInputSpecs(g: ConvGeometry, dtype: "f32" | "f16", adapter: GemmAdapter): readonly ConvSpec[] {
+export function convInputSpecs(g: ConvGeometry, dtype: "f32" | "f16", adapter: AdapterTraits): readonly ConvSpec[] {
   const quads = convQuads(g);
   const phases = g.stride[0] * g.stride[1];
   const k = (g.kh * g.kw * g.o) / g.groups / phases;
@@ -260,20 +261,15 @@ export function convInputSpecs(g: ConvGeometry, dtype: "f32" | "f16", adapter: G
   return [...windowTiles(g, "input", adapter), ...tiles].map((tile) => ({ ...quads, dtype, ...tile }));
 }
 
-/** Bytes of x and of g that a share of `convWeight` reads again and again on a CPU adapter: most of a core's cache. */
-const SHARE_BYTES = 400 * 1024;
-
 /**
  * Uniforms of `convWeight` for an adapter: the lines of output pixels are shared out until there are enough workgroups,
- * and, where a core's cache is all the memory that is fast, until a share stays in there while workgroups take turns.
+ * and, on a CPU, until a share stays in the cache.
  */
-export function convWeightDims(g: ConvGeometry, adapter: GemmAdapter): Record<ConvWeightDims, number> {
+export function convWeightDims(g: ConvGeometry, adapter: AdapterTraits): Record<ConvWeightDims, number> {
   const dims = convDims(g);
   const tiles = ceilDiv(dims.kh * dims.taps_x * dims.run, 128) * ceilDiv(dims.group_o, 16) * dims.groups;
   const lines = Math.max(1, g.batch * g.oh);
-  const lineBytes = 4 * (g.stride[0] * g.w * g.c + g.ow * g.o);
-  const kept = adapter.isSoftware ? ceilDiv(lines * lineBytes, SHARE_BYTES) : 1;
-  const wanted = Math.max(kept, ceilDiv(adapter.isSoftware ? 16 : 512, tiles));
+  const wanted = Math.max(cachedShares(g, adapter), ceilDiv(adapter.isSoftware ? 16 : 512, tiles));
   const enough = Math.max(1, Math.floor((lines * g.ow) / 256));
   const share = ceilDiv(lines, Math.max(1, Math.min(wanted, enough, lines)));
   return { ...dims, share, splits: ceilDiv(lines, share) };
@@ -286,7 +282,7 @@ export function convWeightSpecs(
   g: ConvGeometry,
   dtype: "f32" | "f16",
   splits: number,
-  adapter: GemmAdapter,
+  adapter: AdapterTraits,
 ): readonly ConvWeightSpec[] {
   const k = ceilDiv(g.batch * g.oh * g.ow, splits);
   const sizes = { m: (g.kh * g.kw * g.c) / g.groups, n: g.o / g.groups, k, parts: g.groups * splits };

@@ -7,11 +7,12 @@
 // (ky, c, kx).
 
 import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, reads, uniformsOf, writes } from "../kernel.ts";
+import type { AdapterTraits } from "../shared/adapter.ts";
 import type { ConvGeometry } from "../shared/conv-geometry.ts";
 import { epilogueBindings, epilogueText } from "../shared/epilogue.ts";
 import type { EpilogueSpec } from "../shared/finish.ts";
 import { gemm, gemmFeatures, gemmTiles, staysInside, windowTiles } from "../shared/gemm.ts";
-import { type GemmAdapter, type GemmTile, rowsOf, tileSize } from "../shared/gemm-tile.ts";
+import { type GemmTile, rowsOf, tileSize } from "../shared/gemm-tile.ts";
 import { arrayType, quadLoad, quadStore, quadWindow } from "../shared/quads.ts";
 
 export type { ConvGeometry };
@@ -190,7 +191,7 @@ export function convSpecs(
   g: ConvGeometry,
   dtype: "f32" | "f16",
   epilogue: EpilogueSpec,
-  adapter: GemmAdapter,
+  adapter: AdapterTraits,
 ): readonly (ConvSpec & EpilogueSpec)[] {
   const quads = convQuads(g);
   const sizes = { m: g.batch * g.oh * g.ow, n: g.o / g.groups, k: (g.kh * g.kw * g.c) / g.groups, parts: g.groups };

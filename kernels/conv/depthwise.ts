@@ -10,9 +10,9 @@
 //                    `sumParts`
 
 import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, unroll, writes } from "../kernel.ts";
+import type { AdapterTraits } from "../shared/adapter.ts";
 import { epilogueBindings, epilogueText } from "../shared/epilogue.ts";
 import type { EpilogueSpec } from "../shared/finish.ts";
-import type { GemmAdapter } from "../shared/gemm-tile.ts";
 import { arrayType } from "../shared/quads.ts";
 import { CONV_UNIFORMS, type ConvDims, type ConvGeometry, convDims } from "./conv.ts";
 import { phaseTaps } from "./conv-grad.ts";
@@ -247,7 +247,7 @@ export function depthwiseSpec(g: ConvGeometry, dtype: "f32" | "f16"): DepthwiseS
  * Uniforms of `depthwiseWeight` for an adapter: the lines of output pixels are shared out until there are enough
  * threads.
  */
-export function depthwiseWeightDims(g: ConvGeometry, adapter: GemmAdapter): Record<DepthwiseWeightDims, number> {
+export function depthwiseWeightDims(g: ConvGeometry, adapter: AdapterTraits): Record<DepthwiseWeightDims, number> {
   const lines = Math.max(1, g.batch * g.oh);
   const threads = (g.kh * g.c) / (g.c % 4 === 0 ? 4 : 1);
   const wanted = ceilDiv(adapter.isSoftware ? 2048 : 32768, threads);

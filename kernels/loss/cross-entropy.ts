@@ -7,9 +7,9 @@
 // gradient row instead of an access out of bounds.
 
 import { ceilDiv, defineKernel, linearGrid, type RowAxis, reads, writes } from "../kernel.ts";
+import type { AdapterTraits } from "../shared/adapter.ts";
 import { sumsOf } from "../shared/chain.ts";
 import {
-  type AdapterTraits,
   bufferType,
   type FloatStorage,
   loadRow,

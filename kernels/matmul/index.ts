@@ -1,7 +1,7 @@
 // Matrix products, and what they and convolutions do on their way out. Written by `npm run api`.
 
 export { type EpilogueSpec, NO_EPILOGUE, type PlainSpec } from "../shared/finish.ts";
-export type { GemmAdapter, GemmTile } from "../shared/gemm-tile.ts";
+export type { GemmTile } from "../shared/gemm-tile.ts";
 export { linearKernel, linearSmall } from "./linear.ts";
 export {
   type MatmulCall,

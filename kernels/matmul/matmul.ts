@@ -16,9 +16,10 @@ import {
   uniformsOf,
   writes,
 } from "../kernel.ts";
+import type { AdapterTraits } from "../shared/adapter.ts";
 import { type EpilogueSpec, type Finish, PLAIN } from "../shared/finish.ts";
 import { gemm, gemmFeatures, gemmTiles, staysInside } from "../shared/gemm.ts";
-import { type GemmAdapter, type GemmTile, tileSize } from "../shared/gemm-tile.ts";
+import { type GemmTile, tileSize } from "../shared/gemm-tile.ts";
 import { arrayType, quadLoad, quadStore } from "../shared/quads.ts";
 
 /** Spec of `matmul`, besides how it ends: its tile, and how the operands lie. */
@@ -214,7 +215,7 @@ export interface MatmulCall<E extends EpilogueSpec = EpilogueSpec> {
  */
 export function matmulSpecs<E extends EpilogueSpec>(
   call: MatmulCall<E>,
-  adapter: GemmAdapter,
+  adapter: AdapterTraits,
 ): readonly (MatmulSpec & E)[] {
   const { m, n, k, batch, ta, tb, dtype } = call;
   const va = (ta ? m : k) % 4 === 0;
@@ -239,7 +240,7 @@ const SPLIT_WORK = 4e6;
  * Into how many shares of how many k to cut one product, so that a C of few tiles still fills the adapter.
  * A share has at least 256 k.
  */
-export function splitK(m: number, n: number, k: number, adapter: GemmAdapter): { splits: number; part: number } {
+export function splitK(m: number, n: number, k: number, adapter: AdapterTraits): { splits: number; part: number } {
   const tiles = adapter.isSoftware ? ceilDiv(m, 128) * ceilDiv(n, 16) : ceilDiv(m, 32) * ceilDiv(n, 32);
   const wanted = ceilDiv(adapter.isSoftware ? 8 : 256, Math.max(1, tiles));
   const most = m * n * k < SPLIT_WORK ? 1 : Math.floor(k / 256);

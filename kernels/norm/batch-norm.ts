@@ -18,8 +18,9 @@ import {
   writes,
 } from "../kernel.ts";
 import { ACTIVATIONS, type Activation, activationFunction } from "../shared/activations.ts";
+import { type AdapterTraits, isNarrow } from "../shared/adapter.ts";
 import { chained, sumsOf } from "../shared/chain.ts";
-import { type AdapterTraits, bufferType, type FloatStorage, isNarrow, stored, valueType } from "../shared/row.ts";
+import { bufferType, type FloatStorage, stored, valueType } from "../shared/row.ts";
 
 /** Shape of a workgroup: threads, channel columns (powers of two), channels per column, and how row lanes meet. */
 export type BatchNormShape = {

@@ -3,8 +3,9 @@
 // workgroup memory (GPUs), else one thread per column walks them all (CPU adapters: little text, no barrier).
 
 import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, writes } from "../kernel.ts";
+import { type AdapterTraits, isNarrow } from "../shared/adapter.ts";
 import { chained, sumsOf } from "../shared/chain.ts";
-import { type AdapterTraits, bufferType, isNarrow, valueType } from "../shared/row.ts";
+import { bufferType, valueType } from "../shared/row.ts";
 
 /** Elements per access, and whether threads share a column. */
 export type ColumnSumsSpec = { readonly width: 1 | 4; readonly merge: boolean };

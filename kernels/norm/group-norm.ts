@@ -9,9 +9,9 @@
 // element, Chan's merge.
 
 import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, type RowAxis, reads, writes } from "../kernel.ts";
+import type { AdapterTraits } from "../shared/adapter.ts";
 import { chained, type Sum, sumsOf } from "../shared/chain.ts";
 import {
-  type AdapterTraits,
   bufferType,
   type FloatStorage,
   type RowSpec,

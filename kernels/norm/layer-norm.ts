@@ -8,12 +8,11 @@
 // means nor constant rows lose digits. `stats` holds (mean, rstd) per row.
 
 import { ceilDiv, defineKernel, type Grid, linearGrid, type RowAxis, reads, unroll, writes } from "../kernel.ts";
+import { type AdapterTraits, isNarrow } from "../shared/adapter.ts";
 import { chained, sumsOf } from "../shared/chain.ts";
 import {
-  type AdapterTraits,
   bufferType,
   type FloatStorage,
-  isNarrow,
   loadRow,
   type RowSpec,
   rowCandidates,

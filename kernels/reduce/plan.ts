@@ -1,7 +1,7 @@
 // Which reduction kernels to run for given extents: one launch, or two where few long lines must fill the machine.
 
 import { ceilDiv, type StorageType } from "../kernel.ts";
-import { type AdapterTraits, isNarrow } from "../shared/row.ts";
+import { type AdapterTraits, isNarrow } from "../shared/adapter.ts";
 import {
   MAX_STRIDED_AXES,
   type ReduceDims,

@@ -1,11 +1,5 @@
 // What the ways have in common whose lanes are rows.
 
-import type { GemmAdapter } from "./gemm-tile.ts";
-
-/** Whether all subgroups have a size that texts are made for. */
-export const isGrouped = ({ hasSubgroups, subgroupSize }: GemmAdapter): boolean =>
-  hasSubgroups && [4, 8, 16, 32].includes(subgroupSize);
-
 /**
  * Accumulators that nobody uses, behind those that are 4 KiB on the stack of CPU code: what lies behind them would be
  * taken for them by a processor that compares the last twelve bits of addresses (measured: an eighth).

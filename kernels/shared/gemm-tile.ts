@@ -23,17 +23,6 @@ export type GemmTile = {
   readonly depth: number;
 };
 
-/**
- * What the adapter offers, as far as the choice of a tile depends on it. `subgroupSize` is 0 unless all subgroups have
- * one size.
- */
-export interface GemmAdapter {
-  readonly hasSubgroups: boolean;
-  readonly subgroupSize: number;
-  /** True where the adapter runs on the CPU and loads are dear. */
-  readonly isSoftware: boolean;
-}
-
 /** Along which axis the four values of one load lie. */
 export type QuadAxis = "k" | "mn";
 

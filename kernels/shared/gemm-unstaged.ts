@@ -6,14 +6,16 @@
 //   plain     A thread owns rows x cols and shares nothing. Where there are no subgroups and no fast workgroup memory.
 
 import { ceilDiv, ENTRY, unroll } from "../kernel.ts";
-import { APART, isGrouped } from "./gemm-lanes.ts";
+import { type AdapterTraits, isGrouped } from "./adapter.ts";
+import { APART } from "./gemm-lanes.ts";
 import { accumulators, gather, multiply, rowOf, valueOfA, writeBack } from "./gemm-text.ts";
-import type { GemmAdapter, GemmParts, GemmSizes, GemmTile, QuadAxis } from "./gemm-tile.ts";
+import type { GemmParts, GemmSizes, GemmTile, QuadAxis } from "./gemm-tile.ts";
 import { windowMain } from "./gemm-window.ts";
 import { windowWeightMain } from "./gemm-window-weight.ts";
 import { QUAD } from "./quads.ts";
 
 export { windowTiles } from "./gemm-window.ts";
+export { cachedShares } from "./gemm-window-weight.ts";
 
 /** States of the rows a thread loads, and their states inside a run. */
 function rowStates(tile: GemmTile, parts: GemmParts, stride: number): { rows: string; enter: string; loads: string } {
@@ -128,7 +130,7 @@ const SMALL_WORK = 1e6;
 const SMALL_WORK_BY_ELEMENTS = 1e8;
 
 /** Tiles fit for a product on an adapter, the default of a CPU first. */
-export function unstagedTiles(sizes: GemmSizes, adapter: GemmAdapter): readonly GemmTile[] {
+export function unstagedTiles(sizes: GemmSizes, adapter: AdapterTraits): readonly GemmTile[] {
   const tiles = isGrouped(adapter) ? subgroupTiles(sizes, adapter.subgroupSize) : [];
   return [...tiles.filter(({ cols }) => adapter.isSoftware || cols <= 16), PLAIN];
 }

@@ -3,12 +3,21 @@
 // pixels at a time.
 
 import { ceilDiv, ENTRY, unroll } from "../kernel.ts";
+import type { AdapterTraits } from "./adapter.ts";
+import type { ConvGeometry } from "./conv-geometry.ts";
 import { APART } from "./gemm-lanes.ts";
 import type { GemmParts, GemmTile } from "./gemm-tile.ts";
 import { TAPS } from "./gemm-window.ts";
 import { QUAD } from "./quads.ts";
 
 const PIXELS = QUAD.length;
+
+/** Bytes of x and g that all workgroups of a share read in turn: most of a core's cache. */
+const SHARE_BYTES = 400 * 1024;
+
+/** Into how many shares the outputs of a convolution are cut on a CPU, so that each stays in the cache; 1 elsewhere. */
+export const cachedShares = ({ batch, w, c, oh, ow, o, stride }: ConvGeometry, adapter: AdapterTraits): number =>
+  adapter.isSoftware ? ceilDiv(4 * batch * oh * (stride[0] * w * c + ow * o), SHARE_BYTES) : 1;
 
 /** Entry point; `place` says which lines of outputs (`line_first`, `line_last`) and columns (`n_tile`) are whose. */
 export function windowWeightMain({ rows, cols, lanes, threads }: GemmTile, { place }: GemmParts): string {

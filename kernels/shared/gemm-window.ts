@@ -5,9 +5,10 @@
 // width that rows divide; 8 x 32 as fast, two of k at a time, 4 or 10 rows and outputs two apart slower).
 
 import { ceilDiv, ENTRY, LINEAR_GROUP, unroll } from "../kernel.ts";
+import { type AdapterTraits, isGrouped } from "./adapter.ts";
 import type { ConvGeometry } from "./conv-geometry.ts";
-import { APART, isGrouped } from "./gemm-lanes.ts";
-import type { GemmAdapter, GemmParts, GemmTile } from "./gemm-tile.ts";
+import { APART } from "./gemm-lanes.ts";
+import type { GemmParts, GemmTile } from "./gemm-tile.ts";
 
 /** Taps of a line. @internal */
 export const TAPS = 3;
@@ -112,7 +113,7 @@ export type Windowed = "forward" | "input" | "weight";
 export function windowTiles(
   { batch, h, w, c, oh, ow, o, kh, kw, groups, stride, dilation }: ConvGeometry,
   product: Windowed,
-  adapter: GemmAdapter,
+  adapter: AdapterTraits,
 ): readonly (GemmTile & { readonly vx?: boolean; readonly vy?: boolean })[] {
   if (!adapter.isSoftware || !isGrouped(adapter)) return [];
   if (kw !== TAPS || groups > 1 || [...stride, ...dilation].some((step) => step > 1)) return [];

@@ -5,8 +5,9 @@
 // others (gemm-unstaged.ts) are loaded where an adapter runs on the CPU, or variants are measured.
 
 import type { KernelFeature } from "../kernel.ts";
+import type { AdapterTraits } from "./adapter.ts";
 import { stagedMain, stagedTiles } from "./gemm-staged.ts";
-import type { GemmAdapter, GemmParts, GemmSizes, GemmTile } from "./gemm-tile.ts";
+import type { GemmParts, GemmSizes, GemmTile } from "./gemm-tile.ts";
 
 /** What was loaded by `loadUnstaged`. */
 let unstaged: typeof import("./gemm-unstaged.ts") | undefined;
@@ -29,6 +30,10 @@ export function gemm(tile: GemmTile, parts: GemmParts): string {
 /** Tiles for a convolution, or its gradient by the input, that are better than those of `gemmTiles`, if it has any. */
 export const windowTiles: typeof import("./gemm-window.ts").windowTiles = (...of) => unstaged?.windowTiles(...of) ?? [];
 
+/** How many shares of a convolution's outputs stay in a CPU's cache; 1 elsewhere. */
+export const cachedShares: typeof import("./gemm-window-weight.ts").cachedShares = (...of) =>
+  unstaged?.cachedShares(...of) ?? 1;
+
 /** Features that a product's text needs. */
 export const gemmFeatures = (spec: { lanes: number; dtype: string }): readonly KernelFeature[] => [
   ...(spec.dtype === "f16" ? (["f16"] as const) : []),
@@ -43,7 +48,7 @@ export const staysInside = ({ variant }: Pick<GemmTile, "variant">, isRunByQuads
   variant !== "tile" && isRunByQuads;
 
 /** Tiles fit for a product on an adapter, the default first. */
-export function gemmTiles(sizes: GemmSizes, adapter: GemmAdapter): readonly GemmTile[] {
+export function gemmTiles(sizes: GemmSizes, adapter: AdapterTraits): readonly GemmTile[] {
   const others = unstaged?.unstagedTiles(sizes, adapter) ?? [];
   return adapter.isSoftware && unstaged ? others : [...stagedTiles(sizes), ...others];
 }

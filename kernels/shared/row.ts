@@ -6,6 +6,7 @@
 
 import type { KernelFeature, RowAxis } from "../kernel.ts";
 import { ceilDiv, ENTRY, LINEAR_GROUP, unroll } from "../kernel.ts";
+import { type AdapterTraits, isNarrow } from "./adapter.ts";
 import { chained, type Sum } from "./chain.ts";
 
 /** Who works on one row: one thread, one subgroup, or one workgroup (with or without subgroup operations inside). */
@@ -22,14 +23,6 @@ export type RowSpec = {
   readonly slots: number;
   readonly dtype: FloatStorage;
 };
-
-/** What a device offers, as far as the choice of a variant goes. `subgroupSize` is fixed (minimum = maximum) or 0. */
-export interface AdapterTraits {
-  readonly subgroupSize: number;
-  readonly hasSubgroups: boolean;
-  /** Runs on a CPU. */
-  readonly isSoftware?: boolean;
-}
 
 /** The lowest finite f32: the start of a running maximum (an infinity literal does not compile). */
 export const LOWEST_F32 = "-3.4028234e38";
@@ -234,10 +227,6 @@ function slotsFor(length: number, lanes: number, width: number): number {
   const need = ceilDiv(length, lanes * width);
   return need > MAX_SLOTS ? 0 : 2 ** Math.ceil(Math.log2(Math.max(1, need)));
 }
-
-/** Whether the adapter is a CPU, as narrow subgroups tell too: barriers cost there, and text is slow to compile. */
-export const isNarrow = ({ subgroupSize, isSoftware = false }: AdapterTraits): boolean =>
-  isSoftware || (subgroupSize > 0 && subgroupSize <= 8);
 
 /** Sound choices of team, best guess first, for rows of `length` contiguous elements. */
 export function rowCandidates(

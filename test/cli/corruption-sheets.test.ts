@@ -1,10 +1,10 @@
 // What a comparison tells of corrupted images: seed by seed, and under the same corruptions.
 
-import type { CorruptionFindings } from "../../cli/commands/corruptions.ts";
 import { corruptionSheets } from "../../cli/compare/corruption-sheets.ts";
 import type { RunFigures } from "../../cli/compare/figures.ts";
 import { settingsOf } from "../../cli/compare/statistics.ts";
 import { summaryOf } from "../../cli/compare/summary.ts";
+import type { CorruptionFindings } from "../../cli/findings/corruptions.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("cli compare: corruptions");

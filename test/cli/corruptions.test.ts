@@ -2,7 +2,7 @@
 // of.
 
 import { cascade, evaluate, evaluatePolicy, type PolicyFile } from "../../calibration/index.ts";
-import { corruptionFindings, corruptionLines } from "../../cli/commands/corruptions.ts";
+import { corruptionFindings, corruptionLines } from "../../cli/findings/corruptions.ts";
 import { corruptionSection } from "../../cli/report/sections/corruptions.ts";
 import { corrupt, glyphs } from "../../data/index.ts";
 import { buildNetwork, Evaluator, toTable, weightsDigest } from "../../exits/index.ts";

@@ -12,11 +12,11 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { selfCheck } from "../../cli/commands/self-check.ts";
 import { configHere } from "../../cli/commands/worker.ts";
 import { RunFolder } from "../../cli/files/run-folder.ts";
 import { toJson, withDisk, writeWhole } from "../../cli/files/whole.ts";
 import { main } from "../../cli/main.ts";
+import { selfCheck } from "../../cli/self-check.ts";
 import { loadData } from "../../cli/settings/model.ts";
 import { knownSet, SET_NAMES, SETS } from "../../cli/settings/sets.ts";
 import { type DataSet, encodeNpz } from "../../data/index.ts";

@@ -42,9 +42,9 @@ test("means over all, lines, columns and scattered axes", async () => {
 });
 
 for (const [name, traits] of Object.entries({
-  "a CPU": { subgroupSize: 8, hasSubgroups: true },
-  "a GPU": { subgroupSize: 32, hasSubgroups: true },
-  "no subgroups": { subgroupSize: 0, hasSubgroups: false },
+  "a CPU": { subgroupSize: 8, hasSubgroups: true, isSoftware: false },
+  "a GPU": { subgroupSize: 32, hasSubgroups: true, isSoftware: false },
+  "no subgroups": { subgroupSize: 0, hasSubgroups: false, isSoftware: false },
 })) {
   test(`every layout of ${name}`, async () => {
     const { info } = device();

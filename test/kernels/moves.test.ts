@@ -21,9 +21,9 @@ import { close, runKernel, sample, type Words } from "./lab.ts";
  * here.
  */
 const ADAPTERS = {
-  narrow: { subgroupSize: 8, hasSubgroups: true },
-  none: { subgroupSize: 0, hasSubgroups: false },
-  wide: { subgroupSize: 32, hasSubgroups: true },
+  narrow: { subgroupSize: 8, hasSubgroups: true, isSoftware: false },
+  none: { subgroupSize: 0, hasSubgroups: false, isSoftware: false },
+  wide: { subgroupSize: 32, hasSubgroups: true, isSoftware: false },
 } as const;
 
 const runnable = <S extends ReduceSpec>(spec: S): S => ({ ...spec, shuffle: Math.min(8, spec.shuffle) });

@@ -11,9 +11,9 @@ import {
 } from "../../kernels/conv/conv-grad.ts";
 import { type Spec, shaderText, specText } from "../../kernels/kernel.ts";
 import { type MatmulCall, matmulKernel as matmul, matmulSpecs, splitK, sumParts } from "../../kernels/matmul/matmul.ts";
+import type { AdapterTraits } from "../../kernels/shared/adapter.ts";
 import { NO_EPILOGUE, type PlainSpec } from "../../kernels/shared/finish.ts";
 import { loadUnstaged } from "../../kernels/shared/gemm.ts";
-import type { GemmAdapter } from "../../kernels/shared/gemm-tile.ts";
 import { conv2d } from "../engine/ops/conv.ts";
 import { matmul as product } from "../engine/ops/matmul.ts";
 import { ref } from "../engine/ops/row.ts";
@@ -24,7 +24,7 @@ import { close, runKernel, sample } from "./lab.ts";
 await loadUnstaged();
 
 /** All specs that any adapter with this one's subgroups would be offered. */
-function everywhere<S extends Spec>(specs: (adapter: GemmAdapter) => readonly S[]): readonly S[] {
+function everywhere<S extends Spec>(specs: (adapter: AdapterTraits) => readonly S[]): readonly S[] {
   const { hasSubgroups, subgroupSize } = device().info;
   const all = [true, false].flatMap((isSoftware) => specs({ hasSubgroups, subgroupSize, isSoftware }));
   return [...new Map(all.map((spec) => [specText(spec), spec])).values()];
@@ -203,16 +203,16 @@ for (const [name, g] of [
 
 const large = { ...neighbours, batch: 10_000 };
 const choice = suite("choice of tiles");
-const gpu: GemmAdapter = { hasSubgroups: true, subgroupSize: 32, isSoftware: false };
-const cpu: GemmAdapter = { hasSubgroups: true, subgroupSize: 8, isSoftware: true };
-const none: GemmAdapter = { hasSubgroups: false, subgroupSize: 0, isSoftware: true };
+const gpu: AdapterTraits = { hasSubgroups: true, subgroupSize: 32, isSoftware: false };
+const cpu: AdapterTraits = { hasSubgroups: true, subgroupSize: 8, isSoftware: true };
+const none: AdapterTraits = { hasSubgroups: false, subgroupSize: 0, isSoftware: true };
 
 choice("the default follows the adapter", () => {
-  const first = (adapter: GemmAdapter) => matmulSpecs(call(512, 512, 512, 1, false, false), adapter)[0]?.variant;
+  const first = (adapter: AdapterTraits) => matmulSpecs(call(512, 512, 512, 1, false, false), adapter)[0]?.variant;
   assert.equal([first(gpu), first(cpu), first(none)], ["tile", "subgroup", "plain"]);
 });
 choice("taps share their inputs where they are neighbours, on CPU adapters with subgroups", () => {
-  const first = (g: ConvGeometry, adapter: GemmAdapter) => convSpecs(g, "f32", NO_EPILOGUE, adapter)[0];
+  const first = (g: ConvGeometry, adapter: AdapterTraits) => convSpecs(g, "f32", NO_EPILOGUE, adapter)[0];
   const found = [first(large, cpu), convInputSpecs(large, "f32", cpu)[0], convWeightSpecs(large, "f32", 4, cpu)[0]];
   assert.equal(
     found.map((spec) => [spec?.variant, spec?.rows]),

@@ -10,7 +10,7 @@ import { batchNormBackwardApply, batchNormBackwardSums, batchNormSumRows } from 
 import { columnSums } from "../../kernels/norm/column-sums.ts";
 import * as gn from "../../kernels/norm/group-norm.ts";
 import * as ln from "../../kernels/norm/layer-norm.ts";
-import type { AdapterTraits } from "../../kernels/shared/row.ts";
+import type { AdapterTraits } from "../../kernels/shared/adapter.ts";
 import * as sm from "../../kernels/softmax.ts";
 import { attentionOf } from "../engine/ops/attention.ts";
 import { crossEntropyOf } from "../engine/ops/losses.ts";
@@ -24,9 +24,9 @@ import { close, runKernel, sample } from "./lab.ts";
 function everywhere<S extends Spec>(candidates: (traits: AdapterTraits) => readonly S[]): readonly S[] {
   const { hasSubgroups, subgroupSize } = device().info;
   const traits = [
-    { hasSubgroups, subgroupSize },
-    { hasSubgroups, subgroupSize: 0 },
-    { hasSubgroups: false, subgroupSize: 0 },
+    { hasSubgroups, subgroupSize, isSoftware: false },
+    { hasSubgroups, subgroupSize: 0, isSoftware: false },
+    { hasSubgroups: false, subgroupSize: 0, isSoftware: false },
   ];
   return [...new Map(traits.flatMap(candidates).map((spec) => [specText(spec), spec])).values()];
 }

@@ -1,6 +1,6 @@
 // What the sections of the report are made from.
 
-import type { Findings } from "../../findings.ts";
+import type { Findings } from "../../findings/findings.ts";
 import type { RunDetails } from "../run-details.ts";
 
 /** See the file's header. */

@@ -2,11 +2,11 @@
 
 import { existsSync } from "node:fs";
 import { lastOf, zip } from "../../../base/index.ts";
-import { bySeverity, type CorruptionFindings, type CorruptionRow } from "../../commands/corruptions.ts";
 import type { RunFolder } from "../../files/run-folder.ts";
 import { changedSince, stampOf } from "../../files/stamp.ts";
 import { readJson } from "../../files/whole.ts";
-import type { Findings } from "../../findings.ts";
+import { bySeverity, type CorruptionFindings, type CorruptionRow } from "../../findings/corruptions.ts";
+import type { Findings } from "../../findings/findings.ts";
 import { percent } from "../../format.ts";
 import { escapeHtml, section, table } from "../html.ts";
 

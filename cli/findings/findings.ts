@@ -1,7 +1,7 @@
 // What test logits and a policy say, for all who show it: of a run, of files, of a network's own answers.
 
 import { existsSync } from "node:fs";
-import { lastOf, SortieError } from "../base/index.ts";
+import { lastOf, SortieError } from "../../base/index.ts";
 import {
   applyScaling,
   type Cascade,
@@ -16,12 +16,12 @@ import {
   type PolicyOrigin,
   type Source,
   type Table,
-} from "../calibration/index.ts";
-import { exitNames } from "./exit-names.ts";
-import { type CostChoice, costed } from "./files/costs-file.ts";
-import { type LogitsOptions, readLogits } from "./files/logits-file.ts";
-import { readPolicy } from "./files/policy-file.ts";
-import { RunFolder } from "./files/run-folder.ts";
+} from "../../calibration/index.ts";
+import { exitNames } from "../exit-names.ts";
+import { type CostChoice, costed } from "../files/costs-file.ts";
+import { type LogitsOptions, readLogits } from "../files/logits-file.ts";
+import { readPolicy } from "../files/policy-file.ts";
+import { RunFolder } from "../files/run-folder.ts";
 
 /** Everything `evaluate` and `report` show. */
 export interface Findings {

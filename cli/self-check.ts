@@ -1,7 +1,7 @@
 // Small checks of the kernels that training lives on, against float64 on the CPU, of a deployed network, and figures of
 // their speed.
 
-import { cascade, createTable, decide, predictionsAt } from "../../calibration/index.ts";
+import { cascade, createTable, decide, predictionsAt } from "../calibration/index.ts";
 import {
   compact,
   conv2d,
@@ -15,9 +15,9 @@ import {
   scope,
   type Tensor,
   tensor,
-} from "../../engine/index.ts";
-import { deploy, multiExit } from "../../exits/index.ts";
-import { EVAL, resnet } from "../../nn/index.ts";
+} from "../engine/index.ts";
+import { deploy, multiExit } from "../exits/index.ts";
+import { EVAL, resnet } from "../nn/index.ts";
 
 /** One check: the largest deviation from float64, as a share of the largest value. */
 export interface Check {

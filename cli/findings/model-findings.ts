@@ -7,8 +7,8 @@ import { createDevice } from "../../engine/index.ts";
 import { deploy, networkOf, readModel } from "../../exits/index.ts";
 import { ofData, tableOf } from "../bench/subject.ts";
 import { readPolicy } from "../files/policy-file.ts";
-import { type Asked, type Findings, findingsOf } from "../findings.ts";
 import { type Agreement, compareAnswers, decidedBy, deployArguments } from "./agreement.ts";
+import { type Asked, type Findings, findingsOf } from "./findings.ts";
 
 /** What is asked of a model file. */
 interface ModelRequest extends Required<Asked> {
