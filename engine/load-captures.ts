@@ -127,10 +127,9 @@ function checkFeatures({ kernels, subgroupSize }: CapturesForm, { info }: Device
   );
 }
 
-const kernelOf = ({ name, features, uniforms, bindings, source }: KernelForm): Kernel => ({
+const kernelOf = ({ name, uniforms, bindings, source }: KernelForm): Kernel => ({
   name,
   uniforms: Object.fromEntries(uniforms),
-  features: () => features,
   bindings: () => Object.fromEntries(bindings.map(([name, access, type]) => [name, { access, type }])),
   source: () => source,
   grid: () => [0, 0, 0],

@@ -1,7 +1,7 @@
 // Captures become a file (captures-form.ts), to be run elsewhere without what recorded them.
 
 import { type Kinds, mapValues, what, writeWhole } from "../base/index.ts";
-import { bindingsOf } from "../kernels/index.ts";
+import { bindingsOf, featuresOf, shaderText } from "../kernels/index.ts";
 import { type Place, Storage } from "./buffers.ts";
 import { Capture } from "./capture.ts";
 import {
@@ -177,7 +177,7 @@ class Kernels {
     const kernels = [...this.#all.keys()].map(
       ({ key, kernel, spec }): KernelForm => ({
         name: key,
-        features: kernel.features?.(spec) ?? [],
+        features: featuresOf(shaderText(kernel, spec)),
         uniforms: Object.entries(kernel.uniforms),
         bindings: bindingsOf(kernel, spec).map(({ name, access, type }) => [name, access, type]),
         source: kernel.source(spec),

@@ -7,17 +7,8 @@
 // from run to run. Short lists are scanned whole (`sumRowsScanned`); for long ones `markRows` and `linkRows` chain the
 // equal indices first, and `sumRowsLinked` walks the chains. A thread per element, or per four neighbours along i.
 
-import { type Dims, defineKernel, type KernelFeature, reads, updates, writes } from "./kernel.ts";
-import {
-  eachAxis,
-  itemGrid,
-  itemLoop,
-  itemRows,
-  type MoveUnit,
-  numbered,
-  unitFeatures,
-  unitType,
-} from "./shared/items.ts";
+import { type Dims, defineKernel, reads, updates, writes } from "./kernel.ts";
+import { eachAxis, itemGrid, itemLoop, itemRows, type MoveUnit, numbered, unitType } from "./shared/items.ts";
 
 /** Elements in memory that gradients are summed over. */
 export type GradientStorage = "f32" | "f16";
@@ -44,7 +35,6 @@ export const gatherRows = defineKernel({
     y: writes(`array<${unitType(unit, width)}>`),
   }),
   uniforms: { ...rowUniforms, missing: "u32" },
-  features: unitFeatures,
   source: ({ unit, width }) =>
     itemLoop(
       "u.outer * u.count * u.inner",
@@ -83,7 +73,6 @@ export const gatherElements = defineKernel({
     y: writes(`array<${unit}>`),
   }),
   uniforms: elementUniforms,
-  features: unitFeatures,
   source: ({ unit, rank }) =>
     itemLoop(
       "u.size",
@@ -107,9 +96,6 @@ const scatterUniforms = {
 } as const;
 export type ScatterUniform = keyof typeof scatterUniforms;
 
-const gradientFeatures = ({ dtype }: { readonly dtype: GradientStorage }): KernelFeature[] =>
-  dtype === "f16" ? ["f16"] : [];
-
 /**
  * dx [n] of `gatherElements`: each element scans the `count` indices of its line. g and index have extents m and
  * strides s, of which that along `axis` is given as `stride` (and 0 in s).
@@ -122,7 +108,6 @@ export const sumElements = defineKernel({
     dx: writes(`array<${dtype}>`),
   }),
   uniforms: scatterUniforms,
-  features: gradientFeatures,
   source: ({ dtype, rank }) =>
     itemLoop(
       "u.size",
@@ -178,7 +163,6 @@ export const sumRowsScanned = defineKernel({
   name: "sum-rows-scanned",
   bindings: (spec: SumRowsSpec) => ({ g: reads(gradientType(spec)), index, dx: writes(gradientType(spec)) }),
   uniforms: rowUniforms,
-  features: gradientFeatures,
   source: (spec) =>
     sumRows(spec, "for (var k = 0u; k < u.count; k++) { if (u32(index[k]) == row) { total += G(k); } }"),
   grid: (dims) => itemGrid(summedItems(dims)),
@@ -234,7 +218,6 @@ export const sumRowsLinked = defineKernel({
     dx: writes(gradientType(spec)),
   }),
   uniforms: rowUniforms,
-  features: gradientFeatures,
   source: (spec) =>
     sumRows(
       spec,
@@ -262,7 +245,6 @@ export const scatterRowsKernel = defineKernel({
     y: updates(`array<${unitType(unit, width)}>`),
   }),
   uniforms: { rows: "u32", count: "u32", inner: "u32" },
-  features: unitFeatures,
   source: ({ live }) =>
     itemLoop(
       live ? "min(u.count, live[0]) * u.inner" : "u.count * u.inner",

@@ -42,8 +42,14 @@ export type UniformType = "u32" | "i32" | "f32";
 /** Storage element types; kernels accumulate in f32 whatever they store. */
 export type StorageType = "f32" | "f16" | "i32" | "u32";
 
-/** Optional WebGPU features that a kernel's text needs (`enable ...;`). */
-export type KernelFeature = "subgroups" | "f16";
+/** Optional WebGPU features of WGSL. */
+export type KernelFeature = "f16" | "subgroups";
+
+/** Features that a WGSL text has to enable, as its words show. */
+export const featuresOf = (text: string): readonly KernelFeature[] => [
+  ...(/\b(f16|vec[234]h)\b/.test(text) ? (["f16"] as const) : []),
+  ...(/subgroup/.test(text) ? (["subgroups"] as const) : []),
+];
 
 /** Workgroup counts of one dispatch. */
 export type Grid = readonly [x: number, y: number, z: number];
@@ -79,7 +85,6 @@ export interface RowAxis {
 export interface Launchable<S extends Spec, U extends string> {
   readonly name: string;
   readonly uniforms: Readonly<Record<U, UniformType>>;
-  features?(spec: NoInfer<S>): readonly KernelFeature[];
   source(spec: NoInfer<S>): string;
   grid(dims: Dims<NoInfer<U>>, spec: NoInfer<S>): Grid;
   /**
@@ -135,7 +140,6 @@ export function pipelineKey(kernel: Kernel, spec: Spec): string {
 /** The whole WGSL module: features, uniform struct, bindings, then the kernel's own text. */
 export function shaderText(kernel: Kernel, spec: Spec): string {
   const names = Object.keys(kernel.uniforms);
-  const features = (kernel.features?.(spec) ?? []).map((feature) => `enable ${feature};\n`).join("");
   const struct =
     names.length > 0
       ? `struct Uniforms {\n${names.map((name) => `  ${name}: ${kernel.uniforms[name]},\n`).join("")}}\n@group(0) @binding(0) var<uniform> u: Uniforms;\n`
@@ -146,7 +150,12 @@ export function shaderText(kernel: Kernel, spec: Spec): string {
         `@group(0) @binding(${i + 1}) var<storage, ${access === "read" ? "read" : "read_write"}> ${name}: ${type};\n`,
     )
     .join("");
-  return features + struct + bindings + kernel.source(spec);
+  const text = struct + bindings + kernel.source(spec);
+  return (
+    featuresOf(text)
+      .map((feature) => `enable ${feature};\n`)
+      .join("") + text
+  );
 }
 
 /** WebGPU's guaranteed limit of workgroups along one grid axis. */

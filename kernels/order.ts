@@ -13,8 +13,6 @@ import { mathFunctions } from "./shared/math.ts";
 /** Elements in memory. */
 type Element = "f32" | "f16" | "i32" | "u32";
 
-const features = ({ dtype }: { readonly dtype: Element }): "f16"[] => (dtype === "f16" ? ["f16"] : []);
-
 const orderUniforms = { outer: "u32", len: "u32", inner: "u32", count: "u32" } as const;
 
 /** An integer in the order of the elements. */
@@ -34,7 +32,6 @@ export const orderLines = defineKernel({
     index: writes("array<i32>"),
   }),
   uniforms: orderUniforms,
-  features,
   source: ({ dtype, descending }) => `${key(dtype)}
 ${itemLoop(
   "u.outer * u.len * u.inner",
@@ -67,7 +64,6 @@ export const cumsumLines = defineKernel({
     y: writes(`array<${dtype}>`),
   }),
   uniforms: sumUniforms,
-  features,
   source: ({ dtype, reversed }) => {
     const sum = dtype === "f16" ? "f32" : dtype;
     return `var<workgroup> sums: array<${sum}, ${GROUP}>;

@@ -174,7 +174,6 @@ export function plainKernel(fn: PointwiseFunction, rank: number, compute: Unifor
   const kernel: PointwiseKernel = {
     name: rank === 0 ? name : `${name}.broadcast${rank}`,
     uniforms: uniformsOf(fn, rank, compute),
-    features: (spec) => (`${spec.types},${spec.out}`.includes("f16") ? ["f16"] : []),
     bindings: (spec) => buffersOf(fn, spec),
     source: (spec) => source(fn, rank, spec),
     grid: ({ n }) => linearGrid(ceilDiv(n, PER_GROUP)),

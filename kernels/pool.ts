@@ -43,7 +43,6 @@ const averaged = { ...windowed, includePad: "u32" } as const;
 const dilated = { ...windowed, dh: "u32", dw: "u32" } as const;
 type ImageDims = Readonly<Record<keyof typeof image, number>>;
 
-const features = ({ dtype }: PoolSpec): readonly "f16"[] => (dtype === "f16" ? ["f16"] : []);
 const outputs = ({ n, oh, ow, c }: ImageDims, { width }: PoolSpec): number => (n * oh * ow * c) / width;
 const lines = ({ n, h, c }: ImageDims, { width }: PoolSpec): number => (n * h * c) / width;
 const launch = (threads: number, perGroup = GROUP): Grid => linearGrid(ceilDiv(threads, perGroup));
@@ -273,7 +272,6 @@ export const maxPool = defineKernel({
     places: spec.places ? writes(PLACES) : undefined,
   }),
   uniforms: dilated,
-  features,
   source: maxSource,
   grid: (dims, spec) => launch(outputs(dims, spec)),
   rows: (dims, spec) => rowsOf(dims, outputs(dims, spec)),
@@ -284,7 +282,6 @@ export const maxPoolBackward = defineKernel({
   name: "maxPool2dBackward",
   bindings: (spec: WindowSpec) => ({ g: reads(floats(spec)), places: reads(PLACES), dx: writes(floats(spec)) }),
   uniforms: dilated,
-  features,
   source: maxBackwardSource,
   grid: (dims, spec) => launch(lines(dims, spec)),
   rows: (dims, spec) => rowsOf(dims, lines(dims, spec)),
@@ -298,7 +295,6 @@ export const avgPool = defineKernel({
   name: "avgPool2d",
   bindings: (spec: SplitPoolSpec) => ({ x: reads(floats(spec)), y: writes(floats(spec)) }),
   uniforms: averaged,
-  features,
   source: averageSource,
   grid: (dims, spec) => launch(outputs(dims, spec), GROUP / spec.split),
   rows: (dims, spec) => rowsOf(dims, outputs(dims, spec), GROUP / spec.split),
@@ -309,7 +305,6 @@ export const avgPoolBackward = defineKernel({
   name: "avgPool2dBackward",
   bindings: (spec: AveragePoolSpec) => ({ g: reads(floats(spec)), dx: writes(floats(spec)) }),
   uniforms: averaged,
-  features,
   source: averageBackwardSource,
   grid: (dims, spec) => launch(lines(dims, spec)),
   rows: (dims, spec) => rowsOf(dims, lines(dims, spec)),

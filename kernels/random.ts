@@ -143,7 +143,6 @@ export const dropoutKernel = defineKernel({
     y: writes(bufferType(dtype, width)),
   }),
   uniforms: { n: "u32", call: "u32", threshold: "u32", scale: "f32" },
-  features: ({ dtype }) => (dtype === "f16" ? ["f16"] : []),
   grid,
   rows,
   source: ({ width, dtype }) => {

@@ -101,7 +101,6 @@ const launch = (threads: number): Grid => linearGrid(ceilDiv(threads, GROUP));
 const rowsOf = ({ n }: ResizeDims, units: number): RowAxis => {
   return { axis: 0, units, perGroup: GROUP, fold: true, blocks: n };
 };
-const features = ({ dtype }: ResizeSpec): readonly "f16"[] => (dtype === "f16" ? ["f16"] : []);
 
 /** Declares batch `b`, position (`yy`, `xx`) and channel `ch` of element `i` of an image of `height` x `across`. */
 const locate = (height: string, across: string, { width }: ResizeSpec): string => `
@@ -196,7 +195,6 @@ export const resize = defineKernel({
   name: "resize",
   bindings: (spec: ResizeSpec) => ({ x: reads(images(spec)), y: writes(images(spec)) }),
   uniforms,
-  features,
   source: forwardSource,
   grid: (dims, spec) => launch(outputs(dims, spec)),
   rows: (dims, spec) => rowsOf(dims, outputs(dims, spec)),
@@ -207,7 +205,6 @@ export const resizeBackward = defineKernel({
   name: "resizeBackward",
   bindings: (spec: ResizeSpec) => ({ g: reads(images(spec)), dx: writes(images(spec)) }),
   uniforms,
-  features,
   source: backwardSource,
   grid: (dims, spec) => launch(cells(dims, spec)),
   rows: (dims, spec) => rowsOf(dims, cells(dims, spec)),

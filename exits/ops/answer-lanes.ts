@@ -82,7 +82,6 @@ const logitsText = ({ across, quads }: LanesSpec): string => `
 export const answerLanes = defineKernel({
   name: "exitAnswerLanes",
   uniforms: ANSWER_UNIFORMS,
-  features: ({ dtype }: LanesSpec) => [...(dtype === "f16" ? (["f16"] as const) : []), "subgroups"],
   bindings: (spec: LanesSpec) => answerBindings(spec),
   // Each subgroup leaves by itself; what it counts by depends on uniforms alone.
   source: (spec) => `@diagnostic(off, subgroup_uniformity)

@@ -121,7 +121,6 @@ fn sum_over(value: f32, li: u32) -> f32 {
 export const exitAnswerKernel = defineKernel({
   name: "exitAnswer",
   uniforms: ANSWER_UNIFORMS,
-  features: ({ dtype }: GroupSpec) => (dtype === "f16" ? ["f16"] : []),
   bindings: (spec: GroupSpec) => answerBindings(spec),
   source: (spec) => `${DECISION_FUNCTIONS}
 var<workgroup> shares: array<${spec.width === 4 ? "vec4f" : "f32"}, ${GROUP}>;

@@ -21,7 +21,6 @@ const GROUP = 64;
 export const appendRowsKernel = defineKernel({
   name: "appendRows",
   uniforms: { rows: "u32", inner: "u32", size: "u32" },
-  features: ({ unit }: PackSpec) => (unit === "f16" ? ["f16"] : []),
   bindings: ({ unit, width }: PackSpec) => {
     const type = `array<${width === 4 ? `vec4<${unit}>` : unit}>`;
     return {

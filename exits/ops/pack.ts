@@ -26,7 +26,6 @@ export function packUnit(bytes: number): PackSpec & { readonly inner: number } {
 export const packRowsKernel = defineKernel({
   name: "packRows",
   uniforms: { rows: "u32", inner: "u32" },
-  features: ({ unit }: PackSpec) => (unit === "f16" ? ["f16"] : []),
   bindings: ({ unit, width }: PackSpec) => ({
     survivors: reads("array<i32>"),
     count: reads("array<u32>"),

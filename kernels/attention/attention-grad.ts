@@ -8,16 +8,7 @@
 
 import { defineKernel, reads, unroll, writes } from "../kernel.ts";
 import { attentionGrid, attentionPlace, attentionRows, dotRows } from "./attention.ts";
-import {
-  type AttentionSpec,
-  attentionFeatures,
-  attentionUniforms,
-  loadFunction,
-  ownRow,
-  rowAddress,
-  storeRow,
-  tile,
-} from "./tile.ts";
+import { type AttentionSpec, attentionUniforms, loadFunction, ownRow, rowAddress, storeRow, tile } from "./tile.ts";
 
 /** The backward kernels also know whether dk and dv are parts of one tensor. */
 export type AttentionBackwardSpec = AttentionSpec & { readonly packed: boolean };
@@ -107,7 +98,6 @@ export const attentionBackwardQuery = defineKernel({
     delta: writes("array<f32>"),
   }),
   uniforms: attentionUniforms,
-  features: attentionFeatures,
   source: querySource,
   grid: ({ units, queries }, spec) => attentionGrid(units, queries, spec),
 });
@@ -127,7 +117,6 @@ export const attentionBackwardKey = defineKernel({
     dv: spec.packed ? undefined : writes(attentionRows(spec)),
   }),
   uniforms: attentionUniforms,
-  features: attentionFeatures,
   source: keySource,
   grid: ({ units, keys }, spec) => attentionGrid(units, keys, spec),
 });

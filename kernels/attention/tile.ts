@@ -7,7 +7,7 @@
 // A row of D elements is `depth` vec4f; D that is no multiple of 4, or unaligned strides, are read element by element
 // and padded with zeros. Rows past the end are clamped; the caller masks their effect.
 
-import { type Dims, ENTRY, type KernelFeature, type UniformType, uniformsOf, unroll } from "../kernel.ts";
+import { type Dims, ENTRY, type UniformType, uniformsOf, unroll } from "../kernel.ts";
 import { type FloatStorage, stored } from "../shared/row.ts";
 
 /**
@@ -49,12 +49,6 @@ export const attentionUniforms: Readonly<Record<AttentionUniform, UniformType>> 
 };
 
 export type AttentionDims = Dims<AttentionUniform>;
-
-/** Features that a variant needs. @internal */
-export function attentionFeatures({ share, dtype }: AttentionSpec): KernelFeature[] {
-  const subgroups: KernelFeature[] = share === "subgroup" ? ["subgroups"] : [];
-  return dtype === "f16" ? ["f16", ...subgroups] : subgroups;
-}
 
 /** Entry point of `group` threads. @internal */
 export const attentionEntry = ({ group }: AttentionSpec): string =>

@@ -13,7 +13,7 @@
 
 import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, reads, writes } from "../kernel.ts";
 import type { AdapterTraits } from "../shared/adapter.ts";
-import { cachedShares, gemm, gemmFeatures, gemmTiles, staysInside, windowTiles } from "../shared/gemm.ts";
+import { cachedShares, gemm, gemmTiles, staysInside, windowTiles } from "../shared/gemm.ts";
 import { rowsOf, tileSize } from "../shared/gemm-tile.ts";
 import { arrayType, quadLoad, quadStore, quadWindow } from "../shared/quads.ts";
 import {
@@ -124,7 +124,6 @@ ${body}
 export const convInput = defineKernel({
   name: "convInput",
   uniforms: CONV_UNIFORMS,
-  features: gemmFeatures,
   bindings: (spec: ConvSpec) => ({
     g: reads(arrayType(spec.dtype, spec.vy)),
     weight: reads(arrayType(spec.dtype, spec.vy)),
@@ -227,7 +226,6 @@ if (oy == u.oh) { oy = 0; b += 1; }
 export const convWeight = defineKernel({
   name: "convWeight",
   uniforms: { ...CONV_UNIFORMS, splits: "i32", share: "i32" },
-  features: gemmFeatures,
   bindings: (spec: ConvWeightSpec) => ({
     x: reads(arrayType(spec.dtype, spec.vx)),
     g: reads(arrayType(spec.dtype, readsQuads(spec))),

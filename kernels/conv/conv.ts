@@ -11,7 +11,7 @@ import type { AdapterTraits } from "../shared/adapter.ts";
 import type { ConvGeometry } from "../shared/conv-geometry.ts";
 import { epilogueBindings, epilogueText } from "../shared/epilogue.ts";
 import type { EpilogueSpec } from "../shared/finish.ts";
-import { gemm, gemmFeatures, gemmTiles, staysInside, windowTiles } from "../shared/gemm.ts";
+import { gemm, gemmTiles, staysInside, windowTiles } from "../shared/gemm.ts";
 import { type GemmTile, rowsOf, tileSize } from "../shared/gemm-tile.ts";
 import { arrayType, quadLoad, quadStore, quadWindow } from "../shared/quads.ts";
 
@@ -137,7 +137,6 @@ c_first = i32(wid.z / n_groups) * u.group_c;`;
 export const conv = defineKernel({
   name: "conv",
   uniforms: CONV_UNIFORMS,
-  features: gemmFeatures,
   bindings: (spec: ConvSpec & EpilogueSpec) => ({
     x: reads(arrayType(spec.dtype, spec.vx)),
     weight: reads(arrayType(spec.dtype, readsQuads(spec))),

@@ -86,7 +86,6 @@ ${unroll(STRIP, (p) => unroll(width, (tx) => `c${p} = fma(x${p * stride + tx}, w
 export const depthwise = defineKernel({
   name: "depthwise",
   uniforms: CONV_UNIFORMS,
-  features: (spec) => (spec.dtype === "f16" ? ["f16"] : []),
   bindings: (spec: DepthwiseForwardSpec) => ({
     x: reads(arrayType(spec.dtype, spec.isVec)),
     weight: reads(arrayType(spec.dtype, spec.isVec)),
@@ -136,7 +135,6 @@ ${unroll(STRIP, (p) => `if (first + ${p} < u.ow) { store(at + ${p}, q, c${p}); }
 export const depthwiseInput = defineKernel({
   name: "depthwiseInput",
   uniforms: CONV_UNIFORMS,
-  features: (spec) => (spec.dtype === "f16" ? ["f16"] : []),
   bindings: ({ dtype, isVec }: DepthwiseSpec) => ({
     g: reads(arrayType(dtype, isVec)),
     weight: reads(arrayType(dtype, isVec)),
@@ -193,7 +191,6 @@ ${unroll(width, (tx) => unroll(STRIP, (p) => `c${tx} = fma(x${p * stride + tx}, 
 export const depthwiseWeight = defineKernel({
   name: "depthwiseWeight",
   uniforms: { ...CONV_UNIFORMS, splits: "i32", share: "i32" },
-  features: (spec) => (spec.dtype === "f16" ? ["f16"] : []),
   bindings: ({ dtype, out, isVec }: DepthwiseWeightSpec) => ({
     x: reads(arrayType(dtype, isVec)),
     g: reads(arrayType(dtype, isVec)),

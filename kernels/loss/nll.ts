@@ -1,16 +1,7 @@
 // Negative log-likelihood: loss_i = -p[i, label_i] for log-probabilities p [N, C], and its gradient.
 // A thread per row forwards; a thread per element backwards. A label outside 0..C-1 gives NaN, as in cross-entropy.ts.
 
-import {
-  ceilDiv,
-  defineKernel,
-  ENTRY,
-  type KernelFeature,
-  LINEAR_GROUP,
-  linearGrid,
-  reads,
-  writes,
-} from "../kernel.ts";
+import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, writes } from "../kernel.ts";
 import { bufferType, type FloatStorage, NAN_FUNCTION, stored } from "../shared/row.ts";
 
 /** Storage of p; backwards also whether g is one number for all rows (a reduced loss) or one per row. */
@@ -18,7 +9,6 @@ export type NllSpec = { readonly dtype: FloatStorage };
 export type NllBackwardSpec = NllSpec & { readonly upstream: "scalar" | "row" };
 
 const GROUP = 64;
-const features = ({ dtype }: NllSpec): KernelFeature[] => (dtype === "f16" ? ["f16"] : []);
 
 /** loss [N]. */
 export const nllForward = defineKernel({
@@ -29,7 +19,6 @@ export const nllForward = defineKernel({
     loss: writes("array<f32>"),
   }),
   uniforms: { rows: "u32", len: "u32" },
-  features,
   source: () => `${NAN_FUNCTION}
 @compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
   let row = ${LINEAR_GROUP} * ${GROUP}u + li;
@@ -51,7 +40,6 @@ export const nllBackward = defineKernel({
     dp: writes(bufferType(dtype, 1)),
   }),
   uniforms: { rows: "u32", len: "u32", scale: "f32" },
-  features,
   source: ({ dtype, upstream }) => `${NAN_FUNCTION}
 @compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
   let at = ${LINEAR_GROUP} * ${GROUP}u + li;

@@ -45,7 +45,6 @@ export const smallProductKernel = <E extends EpilogueSpec>(name: string, { bindi
   defineKernel({
     name,
     uniforms: uniformsOf("u32", NAMES),
-    features: (spec) => (spec.dtype === "f16" ? ["f16"] : []),
     bindings: (spec: MatmulSmallSpec & E) => ({
       a: reads(arrayType(spec.dtype, false)),
       b: reads(arrayType(spec.dtype, false)),

@@ -18,7 +18,7 @@ import {
 } from "../kernel.ts";
 import type { AdapterTraits } from "../shared/adapter.ts";
 import { type EpilogueSpec, type Finish, PLAIN } from "../shared/finish.ts";
-import { gemm, gemmFeatures, gemmTiles, staysInside } from "../shared/gemm.ts";
+import { gemm, gemmTiles, staysInside } from "../shared/gemm.ts";
 import { type GemmTile, tileSize } from "../shared/gemm-tile.ts";
 import { arrayType, quadLoad, quadStore } from "../shared/quads.ts";
 
@@ -128,7 +128,6 @@ export const productKernel = <E extends EpilogueSpec>(name: string, { bindings, 
   defineKernel({
     name,
     uniforms: uniformsOf("u32", NAMES),
-    features: gemmFeatures,
     bindings: (spec: MatmulSpec & E) => ({
       a: reads(arrayType(spec.dtype, spec.va)),
       b: reads(arrayType(spec.dtype, spec.vb)),
@@ -172,7 +171,6 @@ const SUM_THREADS = 64;
 export const sumParts = defineKernel({
   name: "sumParts",
   uniforms: { length: "u32", parts: "u32" },
-  features: (spec) => (spec.out === "f16" ? ["f16"] : []),
   bindings: (spec: SumPartsSpec) => ({
     x: reads(arrayType("f32", spec.isVec)),
     y: writes(arrayType(spec.out, spec.isVec)),

@@ -18,16 +18,7 @@ import {
   unroll,
   writes,
 } from "../kernel.ts";
-import {
-  eachAxis,
-  itemGrid,
-  itemLoop,
-  itemRows,
-  type MoveUnit,
-  numbered,
-  unitFeatures,
-  unitType,
-} from "../shared/items.ts";
+import { eachAxis, itemGrid, itemLoop, itemRows, type MoveUnit, numbered, unitType } from "../shared/items.ts";
 
 const pair = ({ unit, width }: { readonly unit: MoveUnit; readonly width: 1 | 4 }) => ({
   x: reads(`array<${unitType(unit, width)}>`),
@@ -60,7 +51,6 @@ export const stridedCopy = defineKernel({
   name: "copy",
   bindings: (spec: CopySpec) => pair(spec),
   uniforms: copyUniforms,
-  features: unitFeatures,
   source: ({ rank, region }) =>
     itemLoop(
       "u.size",
@@ -100,7 +90,6 @@ export const stridedPlace = defineKernel({
   name: "place",
   bindings: (spec: PlaceSpec) => pair(spec),
   uniforms: placeUniforms,
-  features: unitFeatures,
   source: ({ unit, width, rank, stepped }) => {
     const visit = (axis: number, index: string): string => {
       const within = stepped
@@ -134,7 +123,6 @@ export const blockTranspose = defineKernel({
   name: "transpose",
   bindings: ({ unit }: TransposeSpec) => pair({ unit, width: 4 }),
   uniforms: { batch: "u32", rows: "u32", cols: "u32" },
-  features: unitFeatures,
   source: ({ unit }) => {
     const column = (c: string): string => `vec4<${unit}>(a0.${c}, a1.${c}, a2.${c}, a3.${c})`;
     return `@compute @workgroup_size(${SIDE * SIDE}) fn main(${ENTRY}) {
@@ -193,7 +181,6 @@ export const concatRows = defineKernel({
     return { x0: reads(type), x1: x(1), x2: x(2), x3: x(3), x4: x(4), x5: x(5), y: writes(type) };
   },
   uniforms: concatUniforms,
-  features: unitFeatures,
   source: ({ unit, width, inputs }) => {
     const branch = (k: number): string => {
       const start = k === 0 ? "0u" : `u.e${k - 1}`;

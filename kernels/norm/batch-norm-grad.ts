@@ -16,7 +16,6 @@ import {
   activations,
   type BatchNormShape,
   type BatchNormSpec,
-  batchNormFeatures,
   batchNormGrid,
   batchNormMomentRows,
   batchNormPlace,
@@ -127,7 +126,6 @@ export const batchNormBackwardSums = defineKernel({
     sums_out: writes(perChannel(spec)),
   }),
   uniforms: { ...batchNormSizes, eps: "f32" },
-  features: batchNormFeatures,
   source: sumsSource,
   grid: batchNormGrid,
 });
@@ -177,7 +175,6 @@ export const batchNormBackwardApply = defineKernel({
     dbias: writes(perChannel(spec)),
   }),
   uniforms: batchNormSizes,
-  features: batchNormFeatures,
   source: applySource,
   grid: batchNormGrid,
 });

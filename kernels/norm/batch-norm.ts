@@ -7,16 +7,7 @@
 // of compilation). The backward kernels (batch-norm-grad.ts) start from the same partial moments. Numerics: f32;
 // Welford updates of x - x[0, c] and Chan's merge, so neither a large mean nor a constant channel hurts.
 
-import {
-  ceilDiv,
-  defineKernel,
-  type Grid,
-  type KernelFeature,
-  type RowAxis,
-  reads,
-  updates,
-  writes,
-} from "../kernel.ts";
+import { ceilDiv, defineKernel, type Grid, type RowAxis, reads, updates, writes } from "../kernel.ts";
 import { ACTIVATIONS, type Activation, activationFunction } from "../shared/activations.ts";
 import { type AdapterTraits, isNarrow } from "../shared/adapter.ts";
 import { chained, sumsOf } from "../shared/chain.ts";
@@ -59,9 +50,6 @@ export const batchNormGrid = (
   { channels, parts }: { readonly channels: number; readonly parts: number },
   { lanes, width }: BatchNormShape,
 ): Grid => [ceilDiv(channels, lanes * width), parts, 1];
-
-/** @internal */
-export const batchNormFeatures = ({ dtype }: BatchNormShape): KernelFeature[] => (dtype === "f16" ? ["f16"] : []);
 
 /** The WGSL type of what has x's shape. @internal */
 export const activations = ({ dtype, width }: BatchNormShape): string => bufferType(dtype, width);
@@ -178,7 +166,6 @@ export const batchNormStatistics = defineKernel({
   name: "batchNormStatistics",
   bindings: (spec: BatchNormShape) => ({ x: reads(activations(spec)), moments: writes(perChannel(spec)) }),
   uniforms: batchNormSizes,
-  features: batchNormFeatures,
   source: (spec) => {
     const type = valueType(spec.width);
     return `${momentFunctions(spec)}
@@ -230,7 +217,6 @@ export const batchNormApply = defineKernel({
     y: writes(activations(spec)),
   }),
   uniforms: { ...batchNormSizes, eps: "f32", momentum: "f32" },
-  features: batchNormFeatures,
   source: (spec) => `${momentFunctions(spec)}
 ${activated(spec)}
 ${batchNormPlace(spec)}
@@ -260,7 +246,6 @@ export const batchNormInference = defineKernel({
     y: writes(activations(spec)),
   }),
   uniforms: { ...batchNormSizes, eps: "f32" },
-  features: batchNormFeatures,
   source: (spec) => `${activated(spec)}
 ${batchNormPlace(spec)}
   let mean = running_mean[c];

@@ -18,7 +18,6 @@ import {
   rowAxis,
   rowCandidates,
   rowEntry,
-  rowFeatures,
   rowsPerGroup,
   stored,
   sumOf,
@@ -113,7 +112,6 @@ export const groupNormForward = defineKernel({
     stats: writes("array<vec2f>"),
   }),
   uniforms: forwardUniforms,
-  features: rowFeatures,
   source: forwardSource,
   grid,
   rows,
@@ -142,7 +140,6 @@ export const groupNormBackwardSums = defineKernel({
     sums: writes(bufferType("f32", spec.width)),
   }),
   uniforms: { ...sizes, parts: "u32", chunk: "u32" },
-  features: ({ dtype }) => (dtype === "f16" ? ["f16"] : []),
   source: ({ width }) => `
 @compute @workgroup_size(64) fn main(${ENTRY}) {
   let row_length = u.channels / ${width}u;
@@ -208,7 +205,6 @@ export const groupNormBackward = defineKernel({
     dx: writes(activations(spec)),
   }),
   uniforms: sizes,
-  features: rowFeatures,
   source: (spec) => {
     const type = valueType(spec.width);
     return `${teamFunctions(spec, ["team_add2"])}

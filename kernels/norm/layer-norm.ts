@@ -17,7 +17,6 @@ import {
   type RowSpec,
   rowCandidates,
   rowEntry,
-  rowFeatures,
   rowsPerGroup,
   sumOf,
   sweep,
@@ -182,7 +181,6 @@ export const layerNormForward = defineKernel({
     stats: writes("array<vec2f>"),
   }),
   uniforms: forwardUniforms,
-  features: rowFeatures,
   source: forwardSource,
   grid,
   rows,
@@ -200,7 +198,6 @@ export const layerNormBackward = defineKernel({
     partials: layerNormHasPartials(spec) ? writes(parameters(spec)) : undefined,
   }),
   uniforms: backwardUniforms,
-  features: rowFeatures,
   source: backwardSource,
   grid,
 });
@@ -221,7 +218,6 @@ export const layerNormParameterSums = defineKernel({
     partials: writes(bufferType("f32", width)),
   }),
   uniforms: { rows: "u32", len: "u32", parts: "u32", chunk: "u32" },
-  features: ({ dtype }) => (dtype === "f16" ? ["f16"] : []),
   source: ({ width }) => `
 @compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: u32) {
   let n = u.len / ${width}u;

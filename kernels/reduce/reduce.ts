@@ -9,7 +9,6 @@ import {
   ceilDiv,
   defineKernel,
   ENTRY,
-  type KernelFeature,
   LINEAR_GROUP,
   linearGrid,
   type RowAxis,
@@ -76,11 +75,6 @@ function buffers(spec: ReduceSpec) {
     x: reads(stage === "final" ? stateBuffer(spec) : elements),
     y: writes(stage === "partial" ? stateBuffer(spec) : `array<${reduceOutput(op, dtype)}>`),
   };
-}
-
-function features({ dtype, shuffle }: ReduceSpec): KernelFeature[] {
-  const subgroups: KernelFeature[] = shuffle > 1 ? ["subgroups"] : [];
-  return dtype === "f16" ? ["f16", ...subgroups] : subgroups;
 }
 
 /** Units of work: parts of lines, or of `width` neighbouring lines. */
@@ -242,7 +236,6 @@ export const reduceLines = defineKernel({
   name: "reduce",
   bindings: buffers,
   uniforms,
-  features,
   source: (spec) =>
     source(
       spec,
@@ -299,7 +292,6 @@ export const reduceAxes = defineKernel({
   name: "reduce-strided",
   bindings: (spec: StridedReduceSpec) => buffers(spec),
   uniforms: stridedUniforms,
-  features,
   source: (spec) =>
     source(
       spec,

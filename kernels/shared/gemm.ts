@@ -4,7 +4,6 @@
 // Sums are f32 and run upwards in k whatever the storage type. GPUs need the staged way alone (gemm-staged.ts); the
 // others (gemm-unstaged.ts) are loaded where an adapter runs on the CPU, or variants are measured.
 
-import type { KernelFeature } from "../kernel.ts";
 import type { AdapterTraits } from "./adapter.ts";
 import { stagedMain, stagedTiles } from "./gemm-staged.ts";
 import type { GemmParts, GemmSizes, GemmTile } from "./gemm-tile.ts";
@@ -33,12 +32,6 @@ export const windowTiles: typeof import("./gemm-window.ts").windowTiles = (...of
 /** How many shares of a convolution's outputs stay in a CPU's cache; 1 elsewhere. */
 export const cachedShares: typeof import("./gemm-window-weight.ts").cachedShares = (...of) =>
   unstaged?.cachedShares(...of) ?? 1;
-
-/** Features that a product's text needs. */
-export const gemmFeatures = (spec: { lanes: number; dtype: string }): readonly KernelFeature[] => [
-  ...(spec.dtype === "f16" ? (["f16"] as const) : []),
-  ...(spec.lanes > 0 ? (["subgroups"] as const) : []),
-];
 
 /**
  * Whether the loops never ask for what lies behind the end of a run, given that runs are multiples of 4: all variants

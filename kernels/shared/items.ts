@@ -1,15 +1,6 @@
 // One thread per item: what kernels that move elements have in common. An item is one element, or four neighbours.
 
-import {
-  ceilDiv,
-  ENTRY,
-  type KernelFeature,
-  LINEAR_GROUP,
-  linearGrid,
-  type RowAxis,
-  type StorageType,
-  unroll,
-} from "../kernel.ts";
+import { ceilDiv, ENTRY, LINEAR_GROUP, linearGrid, type RowAxis, type StorageType, unroll } from "../kernel.ts";
 
 /** What travels: any four-byte type, or f16. */
 export type MoveUnit = "u32" | "f16";
@@ -43,9 +34,6 @@ export function numberedDims<P extends string>(
 
 /** WGSL type of `width` units. */
 export const unitType = (unit: MoveUnit, width: 1 | 4): string => (width === 4 ? `vec4<${unit}>` : unit);
-
-/** Features that kernels on `unit` need. */
-export const unitFeatures = ({ unit }: { readonly unit: MoveUnit }): KernelFeature[] => (unit === "f16" ? ["f16"] : []);
 
 /** Items that one thread moves, a workgroup apart: on CPU adapters a workgroup costs as much as some hundred items. */
 const ITEMS = 8;

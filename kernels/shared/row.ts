@@ -4,7 +4,7 @@
 // that every value is read from memory once; with `slots` 0 each sweep reads the row again. Subgroup teams rely on
 // subgroups being runs of consecutive local indices, and so need a fixed subgroup size.
 
-import type { KernelFeature, RowAxis } from "../kernel.ts";
+import type { RowAxis } from "../kernel.ts";
 import { ceilDiv, ENTRY, LINEAR_GROUP, unroll } from "../kernel.ts";
 import { type AdapterTraits, isNarrow } from "./adapter.ts";
 import { chained, type Sum } from "./chain.ts";
@@ -42,12 +42,6 @@ function groupSize({ team, lanes }: RowSpec): number {
 /** Rows that one workgroup covers. */
 export const rowsPerGroup = (spec: RowSpec): number => groupSize(spec) / spec.lanes;
 
-/** Features of a row kernel. */
-export function rowFeatures({ team, dtype }: RowSpec): KernelFeature[] {
-  const subgroups: KernelFeature[] = team === "subgroup" || team === "workgroup-subgroups" ? ["subgroups"] : [];
-  return dtype === "f16" ? ["f16", ...subgroups] : subgroups;
-}
-
 /** Launch geometry of `rows` rows, each a block unless `rest` says otherwise. */
 export function rowAxis(rows: number, spec: RowSpec, rest: Partial<Pick<RowAxis, "blocks" | "apart">> = {}): RowAxis {
   return { axis: 0, units: rows, perGroup: rowsPerGroup(spec), fold: true, blocks: rows, ...rest };
@@ -77,9 +71,10 @@ export const maxOf = (value: string, width: 1 | 4): string =>
 
 /** Entry point with the builtins that `team` needs. */
 export function rowEntry(spec: RowSpec): string {
-  const subgroup = rowFeatures(spec).includes("subgroups")
-    ? ", @builtin(subgroup_invocation_id) sg_lane: u32, @builtin(subgroup_size) sg_size: u32"
-    : "";
+  const subgroup =
+    spec.team === "subgroup" || spec.team === "workgroup-subgroups"
+      ? ", @builtin(subgroup_invocation_id) sg_lane: u32, @builtin(subgroup_size) sg_size: u32"
+      : "";
   return `@compute @workgroup_size(${groupSize(spec)}) fn main(${ENTRY}${subgroup})`;
 }
 
