@@ -2,7 +2,7 @@
 // `npm i sortie webgpu`, then `npx tsx own-op.ts`.
 
 import { createDevice, defineOp, elementwise, gradcheck, mul, randn, single, tensor, unsqueeze } from "sortie/engine";
-import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, writes } from "sortie/kernels";
+import { ceilDiv, defineKernel, entry, GROUP, LINEAR_GROUP, linearGrid, reads, writes } from "sortie/kernels";
 
 const device = await createDevice();
 
@@ -22,14 +22,14 @@ const energyKernel = defineKernel({
   uniforms: { rows: "u32", width: "u32" },
   bindings: () => ({ x: reads("array<f32>"), y: writes("array<f32>") }),
   source: () => `
-@compute @workgroup_size(64) fn main(${ENTRY}) {
-  let row = ${LINEAR_GROUP} * 64u + li;
+${entry()} {
+  let row = ${LINEAR_GROUP} * ${GROUP}u + li;
   if (row >= u.rows) { return; }
   var sum = 0.0;
   for (var i = 0u; i < u.width; i++) { sum += x[row * u.width + i] * x[row * u.width + i]; }
   y[row] = 0.5 * sum;
 }`,
-  grid: ({ rows }) => linearGrid(ceilDiv(rows, 64)),
+  grid: ({ rows }) => linearGrid(ceilDiv(rows, GROUP)),
 });
 const energy = single(
   defineOp({

@@ -8,7 +8,8 @@
 import {
   ceilDiv,
   defineKernel,
-  ENTRY,
+  entry,
+  GROUP,
   LINEAR_GROUP,
   linearGrid,
   MAX_GROUPS,
@@ -18,11 +19,10 @@ import {
   writes,
 } from "./kernel.ts";
 
-const THREADS = 64;
 const OWN = 16;
 
 /** Rows of one block: those that one workgroup ranks. */
-export const COMPACT_BLOCK = THREADS * OWN;
+export const COMPACT_BLOCK = GROUP * OWN;
 
 /** `live`: a buffer says how many of the rows exist. */
 export type CompactSpec = { readonly live: boolean };
@@ -33,13 +33,13 @@ const masks = ({ live }: CompactSpec) => ({
 });
 
 const SCAN = `
-var<workgroup> sums: array<u32, ${THREADS}>;
+var<workgroup> sums: array<u32, ${GROUP}>;
 // Sum of the values of threads 0..li (Hillis and Steele, 1986); afterwards the last is the total.
 fn inclusive_scan(value: u32, li: u32) -> u32 {
   workgroupBarrier();
   sums[li] = value;
   workgroupBarrier();
-  for (var step = 1u; step < ${THREADS}u; step <<= 1u) {
+  for (var step = 1u; step < ${GROUP}u; step <<= 1u) {
     let before = select(0u, sums[max(li, step) - step], li >= step);
     workgroupBarrier();
     sums[li] += before;
@@ -73,10 +73,10 @@ export const compactSmall = defineKernel({
   bindings: (spec: CompactSpec) => ({ ...masks(spec), survivors, count }),
   uniforms: { rows: "u32" },
   source: (spec) => `${SCAN}
-@compute @workgroup_size(${THREADS}) fn main(${ENTRY}) {
+${entry()} {
   ${own(spec, "0u")}
   var at = inclusive_scan(kept, li) - kept;
-  if (li == 0u) { count[0] = sums[${THREADS - 1}]; }
+  if (li == 0u) { count[0] = sums[${GROUP - 1}]; }
 ${write}
 }`,
   grid: () => [1, 1, 1],
@@ -88,11 +88,11 @@ export const countBlocks = defineKernel({
   bindings: (spec: CompactSpec) => ({ ...masks(spec), counts: writes("array<u32>") }),
   uniforms: { rows: "u32" },
   source: (spec) => `${SCAN}
-@compute @workgroup_size(${THREADS}) fn main(${ENTRY}) {
+${entry()} {
   let block = ${LINEAR_GROUP};
   ${own(spec, "block")}
   let total = inclusive_scan(kept, li);
-  if (li == ${THREADS - 1}u && block * ${COMPACT_BLOCK}u < u.rows) { counts[block] = total; }
+  if (li == ${GROUP - 1}u && block * ${COMPACT_BLOCK}u < u.rows) { counts[block] = total; }
 }`,
   grid: ({ rows }) => linearGrid(ceilDiv(rows, COMPACT_BLOCK)),
 });
@@ -103,14 +103,14 @@ export const scanBlocks = defineKernel({
   bindings: () => ({ counts: updates("array<u32>"), count }),
   uniforms: { blocks: "u32" },
   source: () => `${SCAN}
-@compute @workgroup_size(${THREADS}) fn main(${ENTRY}) {
+${entry()} {
   var before = 0u;
-  for (var start = 0u; start < u.blocks; start += ${THREADS}u) {
+  for (var start = 0u; start < u.blocks; start += ${GROUP}u) {
     let i = start + li;
     let value = select(0u, counts[min(i, u.blocks - 1u)], i < u.blocks);
     let upto = inclusive_scan(value, li);
     if (i < u.blocks) { counts[i] = before + upto - value; }
-    before += sums[${THREADS - 1}];
+    before += sums[${GROUP - 1}];
   }
   if (li == 0u) { count[0] = before; }
 }`,
@@ -123,7 +123,7 @@ export const writeBlocks = defineKernel({
   bindings: (spec: CompactSpec) => ({ ...masks(spec), counts: reads("array<u32>"), survivors }),
   uniforms: { rows: "u32" },
   source: (spec) => `${SCAN}
-@compute @workgroup_size(${THREADS}) fn main(${ENTRY}) {
+${entry()} {
   let block = ${LINEAR_GROUP};
   ${own(spec, "block")}
   let rank = inclusive_scan(kept, li) - kept;
@@ -153,8 +153,8 @@ export const liveGrids = defineKernel({
   }),
   uniforms: { launches: "u32", capacity: "u32" },
   source: () => `
-@compute @workgroup_size(64) fn main(${ENTRY}) {
-  let i = ${LINEAR_GROUP} * 64u + li;
+${entry()} {
+  let i = ${LINEAR_GROUP} * ${GROUP}u + li;
   if (i >= u.launches) { return; }
   let entry = u.launches * ${GRID_WORDS}u + i * ${GRID_ENTRY_WORDS}u;
   let units = min(count[0], u.capacity) * args[entry + 4u];
@@ -173,5 +173,5 @@ export const liveGrids = defineKernel({
   args[i * ${GRID_WORDS}u + 1u] = grid.y;
   args[i * ${GRID_WORDS}u + 2u] = grid.z;
 }`,
-  grid: ({ launches }) => linearGrid(ceilDiv(launches, 64)),
+  grid: ({ launches }) => linearGrid(ceilDiv(launches, GROUP)),
 });

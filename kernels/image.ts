@@ -4,12 +4,10 @@
 // A thread owns four neighbouring outputs; with flips it gathers their bytes one by one. The division by 255 and by std
 // is one multiplication and one addition with factors the host made in f64: y = p scale_c + shift_c.
 
-import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, writes } from "./kernel.ts";
+import { ceilDiv, defineKernel, entry, GROUP, LINEAR_GROUP, linearGrid, reads, writes } from "./kernel.ts";
 
 /** Structure: whether images may be mirrored. */
 export type ImageSpec = { readonly flips: boolean };
-
-const WORKGROUP = 64;
 
 /** `affine` holds a scale and a shift for each channel: [C, 2]. */
 export const normaliseImagesKernel = defineKernel({
@@ -34,8 +32,8 @@ fn source(i: u32) -> u32 {
       : "return i;"
   }
 }
-@compute @workgroup_size(${WORKGROUP}) fn main(${ENTRY}) {
-  let first = (${LINEAR_GROUP} * ${WORKGROUP}u + li) * 4u;
+${entry()} {
+  let first = (${LINEAR_GROUP} * ${GROUP}u + li) * 4u;
   for (var k = 0u; k < 4u; k++) {
     let i = first + k;
     if (i >= u.n) { return; }
@@ -45,5 +43,5 @@ fn source(i: u32) -> u32 {
     y[i] = fma(f32(byte), a.x, a.y);
   }
 }`,
-  grid: ({ n }) => linearGrid(ceilDiv(n, WORKGROUP * 4)),
+  grid: ({ n }) => linearGrid(ceilDiv(n, GROUP * 4)),
 });

@@ -181,12 +181,18 @@ export function liveGrid(grid: Grid, { axis, units, perGroup, fold }: RowAxis, c
   return fold ? [x, y, grid[2]] : [along(0), along(1), along(2)];
 }
 
-/** WGSL expression for the index of a workgroup in a `linearGrid` launch; needs the parameters `ENTRY` declares. */
+/** WGSL expression for the index of a workgroup in a `linearGrid` launch; needs what `entry` declares. */
 export const LINEAR_GROUP = "(wid.x + wid.y * nwg.x)";
 
-/** Entry point parameters most kernels need: workgroup id `wid`, workgroup counts `nwg`, local index `li`. */
-export const ENTRY =
-  "@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32";
+/** Threads of a workgroup, where nothing speaks for another number. */
+export const GROUP = 64;
+
+/**
+ * How an entry point begins, its body in braces behind it: with workgroup id `wid`, workgroup counts `nwg`, the
+ * thread's number `li` in its workgroup, and further parameters, `more`, each behind a comma.
+ */
+export const entry = (threads: number = GROUP, more = ""): string =>
+  `@compute @workgroup_size(${threads}) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32${more})`;
 
 /** `ceil(a / b)` for counts. */
 export const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);

@@ -5,7 +5,7 @@
 // rows of up to some thousands. NaN is larger than all numbers, as in PyTorch. cumsum: a workgroup per line, 256
 // elements a round; sums in f32, or exact.
 
-import { defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, writes } from "./kernel.ts";
+import { defineKernel, entry, GROUP, LINEAR_GROUP, linearGrid, reads, writes } from "./kernel.ts";
 import { mathTypes } from "./shared/functions.ts";
 import { itemGrid, itemLoop, itemRows } from "./shared/items.ts";
 import { mathFunctions } from "./shared/math.ts";
@@ -51,7 +51,6 @@ ${itemLoop(
   rows: ({ outer, len, inner }) => itemRows(outer * len * inner, outer),
 });
 
-const GROUP = 64;
 const EACH = 4;
 
 const sumUniforms = { outer: "u32", len: "u32", inner: "u32" } as const;
@@ -71,7 +70,7 @@ fn place(line: u32, j: u32) -> u32 {
   let at = ${reversed ? "u.len - 1u - j" : "j"};
   return (line / u.inner * u.len + at) * u.inner + line % u.inner;
 }
-@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+${entry()} {
   let line = ${LINEAR_GROUP};
   if (line >= u.outer * u.inner) { return; }
   var before = ${sum}(0);

@@ -8,7 +8,8 @@ import {
   type ByName,
   ceilDiv,
   type Dims,
-  ENTRY,
+  entry,
+  GROUP,
   type Kernel,
   LINEAR_GROUP,
   linearGrid,
@@ -54,9 +55,8 @@ export interface PointwiseSpec extends Spec {
   readonly width: 1 | 4;
 }
 
-const WORKGROUP = 64;
 const ITEMS = 4;
-const PER_GROUP = WORKGROUP * ITEMS;
+const PER_GROUP = GROUP * ITEMS;
 
 const stored = (type: string): string => (type === "bool" ? "u32" : type);
 const wide = (type: string, width: number): string => (width === 4 ? `vec4<${type}>` : type);
@@ -137,9 +137,9 @@ fn compute(i: u32) {
   let result = ${fn.expr};
   out[i] = ${fn.isTruth ? "select(U(0u), U(1u), result)" : kept};
 }
-@compute @workgroup_size(${WORKGROUP}) fn main(${ENTRY}) {
+${entry()} {
   let first = ${LINEAR_GROUP} * ${PER_GROUP}u + li;
-  ${unroll(ITEMS, (j) => `if (first + ${j * WORKGROUP}u < u.n) { compute(first + ${j * WORKGROUP}u); }`)}
+  ${unroll(ITEMS, (j) => `if (first + ${j * GROUP}u < u.n) { compute(first + ${j * GROUP}u); }`)}
 }`;
 }
 

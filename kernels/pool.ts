@@ -9,7 +9,8 @@
 import {
   ceilDiv,
   defineKernel,
-  ENTRY,
+  entry,
+  GROUP,
   type Grid,
   LINEAR_GROUP,
   linearGrid,
@@ -34,8 +35,6 @@ export type AveragePoolSpec = PoolSpec & { readonly adaptive: boolean };
 
 /** `split`: threads that share one window, a power of two up to 64. */
 export type SplitPoolSpec = AveragePoolSpec & { readonly split: number };
-
-const GROUP = 64;
 
 const image = { n: "u32", h: "u32", w: "u32", c: "u32", oh: "u32", ow: "u32" } as const;
 const windowed = { ...image, kh: "u32", kw: "u32", sh: "u32", sw: "u32", pt: "u32", pl: "u32" } as const;
@@ -119,7 +118,7 @@ function maxSource(spec: MaxPoolSpec): string {
   const end = (a: "h" | "w", at: string) =>
     `min((max(u.${a} + ${pad(a)}, ${at}) - ${at} + ${apart(a)} - 1u) / ${apart(a)}, u.k${a})`;
   return `${LOWEST_BITS}
-@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+${entry()} {
   let i = ${LINEAR_GROUP} * ${GROUP}u + li;
   if (i >= u.n * u.oh * u.ow * (u.c / ${width}u)) { return; }
   ${locate("u.oh", "u.ow", spec)}
@@ -155,7 +154,7 @@ function maxSource(spec: MaxPoolSpec): string {
 function gradientSource(spec: PoolSpec, { first, last, opens, closed }: Windows, setup: string, term: string): string {
   const { width, dtype } = spec;
   return `
-@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+${entry()} {
   let i = ${LINEAR_GROUP} * ${GROUP}u + li;
   let channels = u.c / ${width}u;
   if (i >= u.n * u.h * channels) { return; }
@@ -227,7 +226,7 @@ function averageSource(spec: SplitPoolSpec): string {
   }
   total = partial[li];`;
   return `${split > 1 ? `var<workgroup> partial: array<${value}, ${GROUP}>;` : ""}
-@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+${entry()} {
   let own = ${LINEAR_GROUP} * ${lanes}u + li % ${lanes}u;
   let part = li / ${lanes}u;
   let end = u.n * u.oh * u.ow * (u.c / ${width}u);

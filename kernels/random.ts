@@ -15,7 +15,8 @@
 import {
   ceilDiv,
   defineKernel,
-  ENTRY,
+  entry,
+  GROUP,
   type Grid,
   LINEAR_GROUP,
   linearGrid,
@@ -35,7 +36,6 @@ export type DropoutSpec = { readonly width: 1 | 4; readonly dtype: FloatStorage 
 /** Words of `state`. */
 export const RANDOM_STATE = 4;
 
-const GROUP = 64;
 const blocks = (n: number): number => ceilDiv(n, 4);
 const grid = ({ n }: { readonly n: number }): Grid => linearGrid(ceilDiv(blocks(n), GROUP));
 const rows = ({ n }: { readonly n: number }): RowAxis => {
@@ -107,7 +107,7 @@ const ELEMENT: Record<RandomKind, string> = { uniform: "f32", normal: "f32", int
 
 /** Entry point that runs `body` for `block`, one block of 4 elements, with its `words`. */
 const perBlock = (body: string): string => `
-@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+${entry()} {
   let block = ${LINEAR_GROUP} * ${GROUP}u + li;
   if (block >= (u.n + 3u) / 4u) { return; }
   let words = draw(block);

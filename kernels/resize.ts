@@ -9,7 +9,8 @@
 import {
   ceilDiv,
   defineKernel,
-  ENTRY,
+  entry,
+  GROUP,
   type Grid,
   LINEAR_GROUP,
   linearGrid,
@@ -25,8 +26,6 @@ export type ResizeSpec = {
   readonly width: 1 | 4;
   readonly dtype: FloatStorage;
 };
-
-const GROUP = 64;
 
 const uniforms = {
   n: "u32",
@@ -129,7 +128,7 @@ function forwardSource(spec: ResizeSpec): string {
   const value = valueType(spec.width);
   const at = (y: string, x: string) => `${value}(x[((b * u.h + u32(${y})) * u.w + u32(${x})) * channels + ch])`;
   return `${TAP}
-@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+${entry()} {
   ${locate("u.oh", "u.ow", spec)}
   let r = tap_h(i32(yy));
   let s = tap_w(i32(xx));
@@ -168,7 +167,7 @@ function backwardSource(spec: ResizeSpec): string {
   const value = valueType(spec.width);
   return `${TAP}
 ${rangeSource(spec)}
-@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+${entry()} {
   ${locate("u.h", "u.w", spec)}
   let oy0 = first_reader(i32(yy), u.stepH, u.offsetH, u.unitH);
   let oy1 = end_of_readers(i32(yy), i32(u.h), i32(u.oh), u.stepH, u.offsetH, u.unitH);

@@ -6,7 +6,7 @@ import {
   type AdapterTraits,
   ceilDiv,
   defineKernel,
-  ENTRY,
+  entry,
   isGrouped,
   LINEAR_GROUP,
   linearGrid,
@@ -90,7 +90,7 @@ fn quad(first: u32, step: u32, q: u32) -> vec4f {
   let at = first + 4u * q * step;
   return vec4f(tail[at], tail[at + step], tail[at + 2u * step], tail[at + 3u * step]);
 }
-@compute @workgroup_size(${spec.lanes}) fn main(${ENTRY}, @builtin(subgroup_invocation_id) lane: u32) {
+${entry(spec.lanes, ", @builtin(subgroup_invocation_id) lane: u32")} {
   let first = ${LINEAR_GROUP} * ${spec.rows}u;
   let end = ${spec.live ? "min(u.n, live[0])" : "u.n"};
   let items = u.channels / 4u;

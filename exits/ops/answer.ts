@@ -21,7 +21,7 @@ import {
   type Tensor,
   zeros,
 } from "../../engine/functions.ts";
-import { defineKernel, ENTRY, LINEAR_GROUP, linearGrid } from "../../kernels/index.ts";
+import { defineKernel, entry, GROUP, LINEAR_GROUP, linearGrid } from "../../kernels/index.ts";
 import type { Tail } from "../../nn/index.ts";
 import { ANSWER_UNIFORMS, type AnswerSpec, answerBindings, GAINS, powerFor } from "./answer-spec.ts";
 import { DECISION_FUNCTIONS, type DecideOptions, decisionText, type ExitResults } from "./decide.ts";
@@ -32,7 +32,6 @@ type GroupSpec = AnswerSpec & {
   readonly room: number;
 };
 
-const GROUP = 64;
 /** Most channels, and most weights: beyond them a product of its own is faster than one workgroup a row. */
 const MOST_CHANNELS = 2048;
 const MOST_WEIGHTS = 1 << 16;
@@ -128,7 +127,7 @@ var<workgroup> pooled: array<f32, ${spec.room}>;
 var<workgroup> sums: array<f32, ${GROUP}>;
 var<workgroup> logits: array<f32, ${spec.classRoom}>;
 ${spec.normed ? SUM_OVER : ""}
-@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+${entry()} {
   let r = ${LINEAR_GROUP};
   if (r >= u.n) { return; }
   ${spec.live ? "if (r >= live[0]) { if (li == 0u) { stays[r] = 0u; } return; }" : ""}

@@ -13,10 +13,8 @@ import {
   single,
   type Tensor,
 } from "../../engine/functions.ts";
-import { defineKernel, ENTRY, LINEAR_GROUP, reads, updates, writes } from "../../kernels/index.ts";
+import { defineKernel, entry, GROUP, LINEAR_GROUP, reads, updates, writes } from "../../kernels/index.ts";
 import { MOST_GROUPS, type PackSpec, packUnit } from "./pack.ts";
-
-const GROUP = 64;
 
 export const appendRowsKernel = defineKernel({
   name: "appendRows",
@@ -34,7 +32,7 @@ export const appendRowsKernel = defineKernel({
     };
   },
   source: () => `
-@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+${entry()} {
   let end = min(count[0], u.rows);
   for (var k = ${LINEAR_GROUP}; k < end; k += nwg.x * nwg.y) {
     let src = u32(survivors[k]);

@@ -30,7 +30,17 @@ import {
   single,
   type Tensor,
 } from "../../engine/functions.ts";
-import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, updates, writes } from "../../kernels/index.ts";
+import {
+  ceilDiv,
+  defineKernel,
+  entry,
+  GROUP,
+  LINEAR_GROUP,
+  linearGrid,
+  reads,
+  updates,
+  writes,
+} from "../../kernels/index.ts";
 
 /** Structure of a decision. */
 export type DecisionSpec = {
@@ -41,8 +51,6 @@ export type DecisionSpec = {
 
 /** Structure of `exitDecide`. */
 export type DecideSpec = DecisionSpec & { readonly live: boolean; readonly masked: boolean };
-
-const WORKGROUP = 64;
 
 /** What people are told, of: g, exp(g), odds = R exp(g), total = 1 + odds, H. */
 const CONFIDENCE: Readonly<Record<OwnScore, string>> = {
@@ -159,14 +167,14 @@ export const exitDecideKernel = defineKernel({
     ...DECISION_RESULTS,
   }),
   source: (spec) => `${DECISION_FUNCTIONS}
-@compute @workgroup_size(${WORKGROUP}) fn main(${ENTRY}) {
-  let r = ${LINEAR_GROUP} * ${WORKGROUP}u + li;
+${entry()} {
+  let r = ${LINEAR_GROUP} * ${GROUP}u + li;
   if (r >= u.n) { return; }
   ${spec.live ? "if (r >= live[0]) { stays[r] = 0u; return; }" : ""}
   ${spec.masked ? "if (before[r] == 0u) { stays[r] = 0u; return; }" : ""}
   let row = r * ${isTold(spec) ? "(u.classes + 1u)" : "u.classes"};${decisionText(spec, (c) => `logits[row + ${c}]`)}
 }`,
-  grid: ({ n }) => linearGrid(ceilDiv(n, WORKGROUP)),
+  grid: ({ n }) => linearGrid(ceilDiv(n, GROUP)),
 });
 
 /** Where the answers of samples are collected, each [samples]. */

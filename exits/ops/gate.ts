@@ -19,15 +19,13 @@ import {
   readOptions,
   type Tensor,
 } from "../../engine/functions.ts";
-import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, writes } from "../../kernels/index.ts";
+import { ceilDiv, defineKernel, entry, GROUP, LINEAR_GROUP, linearGrid, reads, writes } from "../../kernels/index.ts";
 
 /** How an exit's answer bears on the exits behind it. */
 export type GateMode = "hard" | "soft" | "confidence" | "open";
 
 /** Structure of the gates. */
 export type GateSpec = { readonly mode: GateMode; readonly normalise: boolean };
-
-const WORKGROUP = 64;
 
 const RESIDUAL: Readonly<Record<GateMode, string>> = {
   hard: "select(1.0, 0.0, best == label && 1.0 / total >= u.tau)",
@@ -60,8 +58,8 @@ fn residual(row: u32, label: u32) -> f32 {
   let true_logit = logits[row + min(label, u.classes - 1u)];
   return ${RESIDUAL[mode]};
 }
-@compute @workgroup_size(${WORKGROUP}) fn main(${ENTRY}) {
-  let i = ${LINEAR_GROUP} * ${WORKGROUP}u + li;
+${entry()} {
+  let i = ${LINEAR_GROUP} * ${GROUP}u + li;
   if (i >= u.n) { return; }
   let label = u32(labels[i]);
   let first = i * u.exits;
@@ -76,8 +74,8 @@ fn residual(row: u32, label: u32) -> f32 {
   }
   ${normalise ? "for (var e = 0u; e < u.exits; e++) { weights[first + e] /= sum + 1e-12; }" : ""}
 }`,
-  grid: ({ n }) => linearGrid(ceilDiv(n, WORKGROUP)),
-  rows: ({ n }) => ({ axis: 0, units: n, perGroup: WORKGROUP, fold: true, blocks: n, apart: { exit_weights: 1 } }),
+  grid: ({ n }) => linearGrid(ceilDiv(n, GROUP)),
+  rows: ({ n }) => ({ axis: 0, units: n, perGroup: GROUP, fold: true, blocks: n, apart: { exit_weights: 1 } }),
 });
 
 /** How samples are handed from exit to exit. */

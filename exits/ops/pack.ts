@@ -6,12 +6,11 @@
 // elements.
 
 import { defineOp, positional, type Survivors, single, type Tensor } from "../../engine/functions.ts";
-import { defineKernel, ENTRY, LINEAR_GROUP, reads, updates, writes } from "../../kernels/index.ts";
+import { defineKernel, entry, GROUP, LINEAR_GROUP, reads, updates, writes } from "../../kernels/index.ts";
 
 /** How rows travel: words of four bytes or of two, one or four at a time. */
 export type PackSpec = { readonly unit: "u32" | "f16"; readonly width: 1 | 4 };
 
-const GROUP = 64;
 /** Workgroups that go on with further rows: as many as fill an adapter. */
 export const MOST_GROUPS = 256;
 
@@ -44,7 +43,7 @@ fn below(value: u32, n: u32) -> u32 {
   }
   return low;
 }
-@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+${entry()} {
   let end = min(count[0], u.rows);
   let kept = below(end, end);
   for (var row = ${LINEAR_GROUP}; row < end; row += nwg.x * nwg.y) {

@@ -20,12 +20,10 @@ import {
   ShapeError,
   type Tensor,
 } from "../../engine/functions.ts";
-import { defineKernel, ENTRY, reads, updates } from "../../kernels/index.ts";
+import { defineKernel, entry, GROUP, reads, updates } from "../../kernels/index.ts";
 
 /** Structure: whether there is a loss to add. */
 export type TallySpec = { readonly loss: boolean };
-
-const WORKGROUP = 64;
 
 /** Totals in front of those of the exits. */
 export const TALLY_HEAD = 4;
@@ -43,7 +41,7 @@ export const exitTallyKernel = defineKernel({
     totals: updates("array<f32>"),
   }),
   source: ({ loss }) => `
-var<workgroup> parts: array<vec3f, ${WORKGROUP}>;
+var<workgroup> parts: array<vec3f, ${GROUP}>;
 // The bits go through a number that no compiler knows to be 0: it would take the rounding, too, for 0.
 fn add(at: u32, x: f32) {
   let rounding = at + ${TALLY_HEAD}u + 2u * u.exits;
@@ -54,10 +52,10 @@ fn add(at: u32, x: f32) {
   let moved = bitcast<f32>(bitcast<u32>(after - before) ^ (u.n >> 31u));
   totals[rounding] = moved - term;
 }
-@compute @workgroup_size(${WORKGROUP}) fn main(${ENTRY}) {
+${entry()} {
   let exit = wid.x;
   var mine = vec3f(0.0);
-  for (var i = li; i < u.n; i += ${WORKGROUP}u) {
+  for (var i = li; i < u.n; i += ${GROUP}u) {
     let label = labels[i];
     if (label < 0) { continue; }
     let row = (i * u.exits + exit) * u.classes;
@@ -73,7 +71,7 @@ fn add(at: u32, x: f32) {
     mine += vec3f(log(sum) + top - own, select(0.0, 1.0, best == label), 1.0);
   }
   parts[li] = mine;
-  for (var half = ${WORKGROUP / 2}u; half > 0u; half /= 2u) {
+  for (var half = ${GROUP / 2}u; half > 0u; half /= 2u) {
     workgroupBarrier();
     if (li < half) { parts[li] += parts[li + half]; }
   }

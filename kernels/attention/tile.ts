@@ -7,7 +7,7 @@
 // A row of D elements is `depth` vec4f; D that is no multiple of 4, or unaligned strides, are read element by element
 // and padded with zeros. Rows past the end are clamped; the caller masks their effect.
 
-import { type Dims, ENTRY, type UniformType, uniformsOf, unroll } from "../kernel.ts";
+import { type Dims, entry, type UniformType, uniformsOf, unroll } from "../kernel.ts";
 import { type FloatStorage, stored } from "../shared/row.ts";
 
 /**
@@ -51,8 +51,7 @@ export const attentionUniforms: Readonly<Record<AttentionUniform, UniformType>> 
 export type AttentionDims = Dims<AttentionUniform>;
 
 /** Entry point of `group` threads. @internal */
-export const attentionEntry = ({ group }: AttentionSpec): string =>
-  `@compute @workgroup_size(${group}) fn main(${ENTRY})`;
+export const attentionEntry = ({ group }: AttentionSpec): string => `${entry(group)}`;
 
 /** Address, in accesses of `width`, of row `row` of the operand laid out as `layout` (q, k, v or o). @internal */
 export const rowAddress = ({ width }: AttentionSpec, layout: string, row: string): string =>

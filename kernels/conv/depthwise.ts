@@ -9,7 +9,7 @@
 //   depthwiseWeight  dw: a thread sums its taps over a share of the lines of output pixels; parts are added by
 //                    `sumParts`
 
-import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, unroll, writes } from "../kernel.ts";
+import { ceilDiv, defineKernel, entry, GROUP, LINEAR_GROUP, linearGrid, reads, unroll, writes } from "../kernel.ts";
 import type { AdapterTraits } from "../shared/adapter.ts";
 import { epilogueBindings, epilogueText } from "../shared/epilogue.ts";
 import type { EpilogueSpec } from "../shared/finish.ts";
@@ -36,7 +36,6 @@ export type DepthwiseWeightSpec = DepthwiseSpec & { readonly out: "f32" | "f16" 
 /** Uniforms of `depthwiseWeight`: a share is `share` lines of output pixels. */
 export type DepthwiseWeightDims = ConvDims | "splits" | "share";
 
-const THREADS = 64;
 /** Pixels of a strip. */
 const STRIP = 4;
 
@@ -59,7 +58,7 @@ const channels = (isVec: boolean): string => `fn channels() -> i32 { return u.c$
 /** Thread number -> channel q, strip along x, line; `width` and `lines` are the extents of what the strips cover. */
 const strip = (width: string, lines: string): string => `
 let strips = (${width} + ${STRIP - 1}) / ${STRIP};
-let id = i32(${LINEAR_GROUP} * ${THREADS}u + li);
+let id = i32(${LINEAR_GROUP} * ${GROUP}u + li);
 let q = id % channels();
 let block = id / channels();
 let line = block / strips;
@@ -100,8 +99,7 @@ fn store(pixel: i32, q: i32, value: Value) {
   let at = u32(pixel * channels() + q);
   y[at] = ${stored(spec.dtype, spec.isVec)}(finish(at${spec.isVec ? " * 4u" : ""}, u32(q)${spec.isVec ? " * 4u" : ""}, 1, value));
 }
-@compute @workgroup_size(${THREADS})
-fn main(${ENTRY}) {
+${entry()} {
 ${strip("u.ow", "u.batch * u.oh")}
 let b = line / u.oh;
 let top = (line - b * u.oh) * u.stride_h - u.top;
@@ -117,11 +115,11 @@ let at = line * u.ow + first;
 ${unroll(STRIP, (p) => `if (first + ${p} < u.ow) { store(at + ${p}, q, c${p}); }`)}
 }`,
   grid: (dims, { isVec }) =>
-    linearGrid(ceilDiv(dims.batch * dims.oh * ceilDiv(dims.ow, STRIP) * quads(dims, isVec), THREADS)),
+    linearGrid(ceilDiv(dims.batch * dims.oh * ceilDiv(dims.ow, STRIP) * quads(dims, isVec), GROUP)),
   rows: (dims, { isVec }) => ({
     axis: 0,
     units: dims.batch * dims.oh * ceilDiv(dims.ow, STRIP) * quads(dims, isVec),
-    perGroup: THREADS,
+    perGroup: GROUP,
     fold: true,
     blocks: dims.batch,
     apart: { weight: 1, bias: 1 },
@@ -143,8 +141,7 @@ export const depthwiseInput = defineKernel({
   source: ({ dtype, isVec }) => `
 ${channels(isVec)}
 ${pixelLoad("load_g", "g", isVec)}
-@compute @workgroup_size(${THREADS})
-fn main(${ENTRY}) {
+${entry()} {
 let phase = vec2i(i32(wid.z) % u.stride_w, i32(wid.z) / u.stride_w);
 let size = (vec2i(u.w, u.h) - phase + vec2i(u.stride_w, u.stride_h) - 1) / vec2i(u.stride_w, u.stride_h);
 if (size.x == 0 || size.y == 0) { return; }
@@ -167,7 +164,7 @@ ${unroll(STRIP, (p) => `if (first + ${p} < size.x) { dx[u32((at + (first + ${p})
   grid: (dims, { isVec }) => {
     const lines = dims.batch * ceilDiv(dims.h, dims.stride_h);
     const strips = ceilDiv(ceilDiv(dims.w, dims.stride_w), STRIP);
-    const [x, y] = linearGrid(ceilDiv(lines * strips * quads(dims, isVec), THREADS));
+    const [x, y] = linearGrid(ceilDiv(lines * strips * quads(dims, isVec), GROUP));
     return [x, y, dims.stride_h * dims.stride_w];
   },
 });
@@ -203,9 +200,8 @@ export const depthwiseWeight = defineKernel({
 ${channels(isVec)}
 ${pixelLoad("load_x", "x", isVec)}
 ${pixelLoad("load_g", "g", isVec)}
-@compute @workgroup_size(${THREADS})
-fn main(${ENTRY}) {
-let id = i32(${LINEAR_GROUP} * ${THREADS}u + li);
+${entry()} {
+let id = i32(${LINEAR_GROUP} * ${GROUP}u + li);
 let q = id % channels();
 let across = ${width === 0 ? "u.kw" : "1"};
 let taps = u.kh * across;
@@ -227,7 +223,7 @@ ${unroll(each, (i) => `dw[u32(at + ${i} * channels())] = ${stored(out, isVec)}(c
 }`;
   },
   grid: (dims, { isVec, width }) =>
-    linearGrid(ceilDiv(dims.splits * dims.kh * (width === 0 ? dims.kw : 1) * quads(dims, isVec), THREADS)),
+    linearGrid(ceilDiv(dims.splits * dims.kh * (width === 0 ? dims.kw : 1) * quads(dims, isVec), GROUP)),
 });
 
 /** Widest kernel whose window is unrolled into registers. */

@@ -1,14 +1,12 @@
 // Negative log-likelihood: loss_i = -p[i, label_i] for log-probabilities p [N, C], and its gradient.
 // A thread per row forwards; a thread per element backwards. A label outside 0..C-1 gives NaN, as in cross-entropy.ts.
 
-import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, writes } from "../kernel.ts";
+import { ceilDiv, defineKernel, entry, GROUP, LINEAR_GROUP, linearGrid, reads, writes } from "../kernel.ts";
 import { bufferType, type FloatStorage, NAN_FUNCTION, stored } from "../shared/row.ts";
 
 /** Storage of p; backwards also whether g is one number for all rows (a reduced loss) or one per row. */
 export type NllSpec = { readonly dtype: FloatStorage };
 export type NllBackwardSpec = NllSpec & { readonly upstream: "scalar" | "row" };
-
-const GROUP = 64;
 
 /** loss [N]. */
 export const nllForward = defineKernel({
@@ -20,7 +18,7 @@ export const nllForward = defineKernel({
   }),
   uniforms: { rows: "u32", len: "u32" },
   source: () => `${NAN_FUNCTION}
-@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+${entry()} {
   let row = ${LINEAR_GROUP} * ${GROUP}u + li;
   if (row >= u.rows) { return; }
   let label = labels[row];
@@ -41,7 +39,7 @@ export const nllBackward = defineKernel({
   }),
   uniforms: { rows: "u32", len: "u32", scale: "f32" },
   source: ({ dtype, upstream }) => `${NAN_FUNCTION}
-@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+${entry()} {
   let at = ${LINEAR_GROUP} * ${GROUP}u + li;
   if (at >= u.rows * u.len) { return; }
   let row = at / u.len;

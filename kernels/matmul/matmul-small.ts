@@ -4,7 +4,7 @@
 //   C[b] = epilogue(A[b] B[b])
 // A thread owns one element of C; f32 sums upwards in k.
 
-import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, uniformsOf, writes } from "../kernel.ts";
+import { ceilDiv, defineKernel, entry, GROUP, LINEAR_GROUP, linearGrid, reads, uniformsOf, writes } from "../kernel.ts";
 import { type EpilogueSpec, type Finish, PLAIN } from "../shared/finish.ts";
 import { arrayType } from "../shared/quads.ts";
 
@@ -35,7 +35,6 @@ const NAMES = [
   "b_k",
   "b_n",
 ] as const;
-const THREADS = 64;
 
 /** Multiply-adds up to which a product takes this kernel; beyond it, a tile's shared loads win by far. */
 export const SMALL_PRODUCT = 1e5;
@@ -53,9 +52,8 @@ export const smallProductKernel = <E extends EpilogueSpec>(name: string, { bindi
     }),
     source: (spec) => `
 ${text(spec, spec.dtype, "one")}
-@compute @workgroup_size(${THREADS})
-fn main(${ENTRY}) {
-let at = ${LINEAR_GROUP} * ${THREADS}u + li;
+${entry()} {
+let at = ${LINEAR_GROUP} * ${GROUP}u + li;
 let n = at % u.n;
 let row = at / u.n;
 let batch = row / u.m;
@@ -73,10 +71,10 @@ b_at += u.b_k;
 }
 c[u.c_first + at] = ${spec.dtype}(finish(u.c_first + at, n, 1, sum));
 }`,
-    grid: (dims) => linearGrid(ceilDiv(dims.batch * dims.m * dims.n, THREADS)),
+    grid: (dims) => linearGrid(ceilDiv(dims.batch * dims.m * dims.n, GROUP)),
     rows: ({ batch, m, n, a_k }) => {
       const apart = { b: 1, bias: 1, ...(a_k > 1 && { a: 1 }) };
-      return batch === 1 ? { axis: 0, units: m * n, perGroup: THREADS, fold: true, blocks: m, apart } : undefined;
+      return batch === 1 ? { axis: 0, units: m * n, perGroup: GROUP, fold: true, blocks: m, apart } : undefined;
     },
   });
 

@@ -8,7 +8,7 @@
 import {
   ceilDiv,
   defineKernel,
-  ENTRY,
+  entry,
   LINEAR_GROUP,
   linearGrid,
   MAX_GROUPS,
@@ -178,8 +178,7 @@ export const sumParts = defineKernel({
   source: ({ out, isVec }) => {
     const type = isVec ? "vec4f" : "f32";
     return `
-@compute @workgroup_size(${SUM_THREADS})
-fn main(${ENTRY}) {
+${entry(SUM_THREADS)} {
   let count = u.length${isVec ? " / 4u" : ""};
   let i = ${LINEAR_GROUP} * ${SUM_THREADS}u + li;
   if (i >= count) { return; }

@@ -11,7 +11,7 @@ import {
   ceilDiv,
   type Dims,
   defineKernel,
-  ENTRY,
+  entry,
   LINEAR_GROUP,
   linearGrid,
   reads,
@@ -125,7 +125,7 @@ export const blockTranspose = defineKernel({
   uniforms: { batch: "u32", rows: "u32", cols: "u32" },
   source: ({ unit }) => {
     const column = (c: string): string => `vec4<${unit}>(a0.${c}, a1.${c}, a2.${c}, a3.${c})`;
-    return `@compute @workgroup_size(${SIDE * SIDE}) fn main(${ENTRY}) {
+    return `${entry(SIDE * SIDE)} {
   let rows = u.rows / 4u;
   let cols = u.cols / 4u;
   let down = (rows + ${SIDE - 1}u) / ${SIDE}u;

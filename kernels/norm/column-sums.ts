@@ -2,7 +2,7 @@
 // A workgroup takes 8 columns (of `width`) of the 2 len; with `merge`, 8 threads per column walk the parts and meet in
 // workgroup memory (GPUs), else one thread per column walks them all (CPU adapters: little text, no barrier).
 
-import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, writes } from "../kernel.ts";
+import { ceilDiv, defineKernel, entry, LINEAR_GROUP, linearGrid, reads, writes } from "../kernel.ts";
 import { type AdapterTraits, isNarrow } from "../shared/adapter.ts";
 import { chained, sumsOf } from "../shared/chain.ts";
 import { bufferType, valueType } from "../shared/row.ts";
@@ -35,8 +35,7 @@ export const columnSums = defineKernel({
     const lanes = merge ? LANES : 1;
     const type = valueType(width);
     return `${merge ? `var<workgroup> totals: array<${type}, ${LANES * COLUMNS}>;` : ""}
-@compute @workgroup_size(${lanes * COLUMNS})
-fn main(${ENTRY}) {
+${entry(lanes * COLUMNS)} {
   let n = u.len / ${width}u;
   let column = ${LINEAR_GROUP} * ${COLUMNS}u + li % ${COLUMNS}u;
   let at = min(column, 2u * n - 1u);

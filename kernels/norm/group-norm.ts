@@ -8,7 +8,17 @@
 // writes dx; `columnSums` over the parts gives dw and db. Numerics: f32; Welford on deviations from the group's first
 // element, Chan's merge.
 
-import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, type RowAxis, reads, writes } from "../kernel.ts";
+import {
+  ceilDiv,
+  defineKernel,
+  entry,
+  GROUP,
+  LINEAR_GROUP,
+  linearGrid,
+  type RowAxis,
+  reads,
+  writes,
+} from "../kernel.ts";
 import type { AdapterTraits } from "../shared/adapter.ts";
 import { chained, type Sum, sumsOf } from "../shared/chain.ts";
 import {
@@ -141,9 +151,9 @@ export const groupNormBackwardSums = defineKernel({
   }),
   uniforms: { ...sizes, parts: "u32", chunk: "u32" },
   source: ({ width }) => `
-@compute @workgroup_size(64) fn main(${ENTRY}) {
+${entry()} {
   let row_length = u.channels / ${width}u;
-  let own = ${LINEAR_GROUP} * 64u + li;
+  let own = ${LINEAR_GROUP} * ${GROUP}u + li;
   if (own >= u.parts * row_length) { return; }
   let part = own / row_length;
   let column = own % row_length;
@@ -165,7 +175,7 @@ export const groupNormBackwardSums = defineKernel({
   sums[2u * part * row_length + column] = dw;
   sums[(2u * part + 1u) * row_length + column] = db;
 }`,
-  grid: ({ parts, channels }, { width }) => linearGrid(ceilDiv(parts * (channels / width), 64)),
+  grid: ({ parts, channels }, { width }) => linearGrid(ceilDiv(parts * (channels / width), GROUP)),
 });
 
 /** `own`: a group's totals are taken from g and x, not from the sums of its sample. */

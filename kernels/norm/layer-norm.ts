@@ -7,7 +7,18 @@
 // deviations from the row's first element, then two passes (registers) or Welford and Chan (streamed): neither large
 // means nor constant rows lose digits. `stats` holds (mean, rstd) per row.
 
-import { ceilDiv, defineKernel, type Grid, linearGrid, type RowAxis, reads, unroll, writes } from "../kernel.ts";
+import {
+  ceilDiv,
+  defineKernel,
+  entry,
+  GROUP,
+  type Grid,
+  linearGrid,
+  type RowAxis,
+  reads,
+  unroll,
+  writes,
+} from "../kernel.ts";
 import { type AdapterTraits, isNarrow } from "../shared/adapter.ts";
 import { chained, sumsOf } from "../shared/chain.ts";
 import {
@@ -219,9 +230,9 @@ export const layerNormParameterSums = defineKernel({
   }),
   uniforms: { rows: "u32", len: "u32", parts: "u32", chunk: "u32" },
   source: ({ width }) => `
-@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: u32) {
+${entry()} {
   let n = u.len / ${width}u;
-  let column = wid.x * 64u + li;
+  let column = wid.x * ${GROUP}u + li;
   if (column >= n) { return; }
   var dw = ${valueType(width)}();
   var db = ${valueType(width)}();
@@ -238,7 +249,7 @@ export const layerNormParameterSums = defineKernel({
   partials[2u * wid.y * n + column] = dw;
   partials[(2u * wid.y + 1u) * n + column] = db;
 }`,
-  grid: ({ len, parts }, { width }) => [ceilDiv(len, 64 * width), parts, 1],
+  grid: ({ len, parts }, { width }) => [ceilDiv(len, GROUP * width), parts, 1],
 });
 
 /** Variants for `rowCount` rows of `len`, best guess first; spans leave each adapter enough teams to fill it. */

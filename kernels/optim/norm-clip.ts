@@ -4,13 +4,12 @@
 // GROUPS-th stretch, each leaves one partial result; one workgroup combines them. The order of additions depends on n
 // alone. |g| is compared by its bits, in which NaN lies above infinity.
 
-import { ceilDiv, defineKernel, ENTRY, LINEAR_GROUP, linearGrid, reads, updates, writes } from "../kernel.ts";
+import { ceilDiv, defineKernel, entry, GROUP, LINEAR_GROUP, linearGrid, reads, updates, writes } from "../kernel.ts";
 import { chained, sumsOf } from "../shared/chain.ts";
 import { bufferType, valueType } from "../shared/row.ts";
 
 export type NormSpec = { readonly norm: "2" | "inf"; readonly width: 1 | 4 };
 
-const GROUP = 64;
 const GROUPS = 128;
 
 /** Partial results that `normPartials` leaves: floats of its output. */
@@ -52,7 +51,7 @@ export const normPartials = defineKernel({
     const next = `i += nwg.x * ${GROUP}u;`;
     const fold = isTwo(spec) ? "(sum.x + sum.y) + (sum.z + sum.w)" : "max(max(sum.x, sum.y), max(sum.z, sum.w))";
     return `${memory(spec)}
-@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+${entry()} {
   var sum = ${value}();
   let count = u.n / ${spec.width}u;
   var i = wid.x * ${GROUP}u + li;
@@ -99,7 +98,7 @@ export const scaleByClip = defineKernel({
   uniforms: { n: "u32" },
   grid: ({ n }, { width }) => linearGrid(ceilDiv(n / width, GROUP)),
   source: ({ width }) => `
-@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+${entry()} {
   let i = ${LINEAR_GROUP} * ${GROUP}u + li;
   if (i < u.n / ${width}u) { g[i] *= clip[1]; }
 }`,

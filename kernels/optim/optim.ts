@@ -15,7 +15,8 @@ import {
   type Bindings,
   ceilDiv,
   defineKernel,
-  ENTRY,
+  entry,
+  GROUP,
   type Grid,
   LINEAR_GROUP,
   linearGrid,
@@ -57,8 +58,6 @@ export function packHyper(lr: number, momentum = 0): Float32Array<ArrayBuffer> {
 /** log beta; for beta = 0 a number whose exponential is 0 as well, since WGSL may not know infinities. */
 export const logBeta = (beta: number): number => (beta > 0 ? Math.log(beta) : -1000);
 
-const GROUP = 64;
-
 /** Values of `width` parameters per thread. */
 const TRIPS = 4;
 
@@ -79,7 +78,7 @@ const common = <C extends Bindings>(spec: OptimSpec, constants: C) => ({
 /** Loop over this thread's parameters: `update` turns the values `<name>_new` of `targets` into the new ones. */
 function loop(width: 1 | 4, targets: readonly string[], constants: string, update: string): string {
   return `
-@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+${entry()} {
   let first = ${LINEAR_GROUP} * ${GROUP * TRIPS}u + li;
   let end = min(first + ${GROUP * TRIPS}u, u.n / ${width}u);
   ${constants}

@@ -8,7 +8,7 @@
 import {
   ceilDiv,
   defineKernel,
-  ENTRY,
+  entry,
   LINEAR_GROUP,
   linearGrid,
   type RowAxis,
@@ -212,7 +212,7 @@ ${width === 4 ? stateFunctions(spec, 4) : ""}
 ${merge.declare}
 ${put(spec, rest)}
 ${functions}
-@compute @workgroup_size(${group}) fn main(${ENTRY}) {
+${entry(group)} {
   let slot = ${slot};
   let slice = ${slice};
   let columns = u.inner${across === "lines" && width === 4 ? " / 4u" : ""};

@@ -1,6 +1,6 @@
 // The way of GPUs: a workgroup stages `depth` k of both operands in workgroup memory; a thread owns rows x cols.
 
-import { ceilDiv, ENTRY, unroll } from "../kernel.ts";
+import { ceilDiv, entry, unroll } from "../kernel.ts";
 import { accumulators, gather, multiply, writeBack } from "./gemm-text.ts";
 import { type GemmParts, type GemmSizes, type GemmTile, type QuadAxis, tileSize } from "./gemm-tile.ts";
 
@@ -35,8 +35,7 @@ export function stagedMain(tile: GemmTile, parts: GemmParts): string {
       : gather((o) => `t${o}`, kk, q);
   return `var<workgroup> tile_a: array<vec4f, ${stageA.quads}>;
 var<workgroup> tile_b: array<vec4f, ${stageB.quads}>;
-@compute @workgroup_size(${threads})
-fn main(${ENTRY}) {
+${entry(threads)} {
 ${parts.place}
 let x = li % ${across}u;
 let y = li / ${across}u;

@@ -5,7 +5,7 @@
 //   window    Of convolutions: see gemm-window.ts and gemm-window-weight.ts.
 //   plain     A thread owns rows x cols and shares nothing. Where there are no subgroups and no fast workgroup memory.
 
-import { ceilDiv, ENTRY, unroll } from "../kernel.ts";
+import { ceilDiv, entry, unroll } from "../kernel.ts";
 import { type AdapterTraits, isGrouped } from "./adapter.ts";
 import { APART } from "./gemm-lanes.ts";
 import { accumulators, gather, multiply, rowOf, valueOfA, writeBack } from "./gemm-text.ts";
@@ -83,8 +83,7 @@ function subgroupMain(tile: GemmTile, parts: GemmParts): string {
   const first = parts.a === "k" ? "lane" : "4u * lane";
   // Each subgroup leaves by itself; its trip counts depend on uniforms, and its index is assumed to be li / lanes.
   return `@diagnostic(off, subgroup_uniformity)
-@compute @workgroup_size(${tile.threads})
-fn main(${ENTRY}, @builtin(subgroup_invocation_id) lane: u32) {
+${entry(tile.threads, ", @builtin(subgroup_invocation_id) lane: u32")} {
 ${parts.place}
 let n = n_tile;
 let m_first = m_tile + (li / ${lanes}u) * ${rows * lanes}u;
@@ -104,8 +103,7 @@ function plainMain(tile: GemmTile, parts: GemmParts): string {
   const columns = parts.b === "k" ? unroll(cols, (o) => `let t${o} = b_load(k, n + ${o}u);`) : "";
   const b = (kk: number, q: number): string =>
     parts.b === "mn" ? `b_load(k + ${kk}u, n + ${4 * q}u)` : gather((o) => `t${o}`, kk, q);
-  return `@compute @workgroup_size(${threads})
-fn main(${ENTRY}) {
+  return `${entry(threads)} {
 ${parts.place}
 let n = n_tile + (li % ${across}u) * ${cols}u;
 let m = m_tile + (li / ${across}u)${parts.a === "k" ? "" : " * 4u"};

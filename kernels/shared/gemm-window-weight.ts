@@ -2,7 +2,7 @@
 // that they pass. A lane owns `rows` channels of one line of taps x `cols` columns; k runs along lines of outputs, four
 // pixels at a time.
 
-import { ceilDiv, ENTRY, unroll } from "../kernel.ts";
+import { ceilDiv, entry, unroll } from "../kernel.ts";
 import type { AdapterTraits } from "./adapter.ts";
 import type { ConvGeometry } from "./conv-geometry.ts";
 import { APART } from "./gemm-lanes.ts";
@@ -29,8 +29,7 @@ export function windowWeightMain({ rows, cols, lanes, threads }: GemmTile, { pla
   const sums = (r: number, tap: number, o: number): string =>
     QUAD.reduce((sum, p) => `fma(a${r}_${p + tap}, b${p}_${o}, ${sum})`, at(r, tap, o));
   return `@diagnostic(off, subgroup_uniformity)
-@compute @workgroup_size(${threads})
-fn main(${ENTRY}, @builtin(subgroup_invocation_id) lane: u32) {
+${entry(threads, ", @builtin(subgroup_invocation_id) lane: u32")} {
 ${place}
 let n = n_tile;
 let blocks = (u.c + ${rows * lanes - 1}) / ${rows * lanes};

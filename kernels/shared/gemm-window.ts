@@ -4,7 +4,7 @@
 // leaves the instruction cache (measured on lavapipe: a fifth to a third faster than `subgroup` with 8 x 16, at any
 // width that rows divide; 8 x 32 as fast, two of k at a time, 4 or 10 rows and outputs two apart slower).
 
-import { ceilDiv, ENTRY, LINEAR_GROUP, unroll } from "../kernel.ts";
+import { ceilDiv, entry, LINEAR_GROUP, unroll } from "../kernel.ts";
 import { type AdapterTraits, isGrouped } from "./adapter.ts";
 import type { ConvGeometry } from "./conv-geometry.ts";
 import { APART } from "./gemm-lanes.ts";
@@ -55,8 +55,7 @@ export function windowMain({ rows, cols, lanes, threads }: GemmTile, { b: axis }
   const sums = (o: number, r: number): string =>
     TAP_NUMBERS.reduce((sum, tap) => `fma(a${r + tap}, b${tap}_${o}, ${sum})`, `acc[${r * cols + o}]`);
   return `@diagnostic(off, subgroup_uniformity)
-@compute @workgroup_size(${threads})
-fn main(${ENTRY}, @builtin(subgroup_invocation_id) lane: u32) {
+${entry(threads, ", @builtin(subgroup_invocation_id) lane: u32")} {
 let across = (${output.w} + ${rows - 1}) / ${rows};
 let units = u32(u.batch * ${output.h} * across);
 let first = ${LINEAR_GROUP} * ${threads}u + li / ${lanes}u * ${lanes}u;

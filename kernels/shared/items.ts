@@ -1,6 +1,6 @@
 // One thread per item: what kernels that move elements have in common. An item is one element, or four neighbours.
 
-import { ceilDiv, ENTRY, LINEAR_GROUP, linearGrid, type RowAxis, type StorageType, unroll } from "../kernel.ts";
+import { ceilDiv, entry, GROUP, LINEAR_GROUP, linearGrid, type RowAxis, type StorageType, unroll } from "../kernel.ts";
 
 /** What travels: any four-byte type, or f16. */
 export type MoveUnit = "u32" | "f16";
@@ -10,8 +10,6 @@ export const unitOf = (dtype: StorageType): MoveUnit => (dtype === "f16" ? "f16"
 
 /** Most axes that one launch can address. */
 export const MAX_AXES = 8;
-
-const GROUP = 64;
 
 /** One of the axes that a kernel walks. */
 export type Axis = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7;
@@ -45,7 +43,7 @@ const PER_GROUP = GROUP * ITEMS;
 export const itemLoop = (count: string, body: string): string => `fn item(i: u32) {
   ${body}
 }
-@compute @workgroup_size(${GROUP}) fn main(${ENTRY}) {
+${entry()} {
   let count = ${count};
   let first = ${LINEAR_GROUP} * ${PER_GROUP}u + li;
   for (var i = first; i < min(first + ${PER_GROUP}u, count); i += ${GROUP}u) { item(i); }

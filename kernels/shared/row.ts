@@ -5,7 +5,7 @@
 // subgroups being runs of consecutive local indices, and so need a fixed subgroup size.
 
 import type { RowAxis } from "../kernel.ts";
-import { ceilDiv, ENTRY, LINEAR_GROUP, unroll } from "../kernel.ts";
+import { ceilDiv, entry, GROUP, LINEAR_GROUP, unroll } from "../kernel.ts";
 import { type AdapterTraits, isNarrow } from "./adapter.ts";
 import { chained, type Sum } from "./chain.ts";
 
@@ -30,9 +30,6 @@ export const LOWEST_F32 = "-3.4028234e38";
 /** Declares `not_a_number()`: a NaN literal does not compile, a private variable stays out of constant evaluation. */
 export const NAN_FUNCTION =
   "var<private> nan_bits: u32 = 0x7fc00000u;\nfn not_a_number() -> f32 { return bitcast<f32>(nan_bits); }";
-
-/** Threads per workgroup when a team is smaller than a workgroup. */
-const GROUP = 64;
 
 /** Threads per workgroup. */
 function groupSize({ team, lanes }: RowSpec): number {
@@ -75,7 +72,7 @@ export function rowEntry(spec: RowSpec): string {
     spec.team === "subgroup" || spec.team === "workgroup-subgroups"
       ? ", @builtin(subgroup_invocation_id) sg_lane: u32, @builtin(subgroup_size) sg_size: u32"
       : "";
-  return `@compute @workgroup_size(${groupSize(spec)}) fn main(${ENTRY}${subgroup})`;
+  return `${entry(groupSize(spec), subgroup)}`;
 }
 
 /** Declares `lane` (within the team) and `team` (index of the row, unclamped). */

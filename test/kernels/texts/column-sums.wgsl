@@ -10,8 +10,7 @@ struct Uniforms {
 @group(0) @binding(2) var<storage, read_write> first: array<f32>;
 @group(0) @binding(3) var<storage, read_write> second: array<f32>;
 
-@compute @workgroup_size(8)
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
+@compute @workgroup_size(8) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
   let n = u.len / 1u;
   let column = (wid.x + wid.y * nwg.x) * 8u + li % 8u;
   let at = min(column, 2u * n - 1u);
@@ -44,8 +43,7 @@ struct Uniforms {
 @group(0) @binding(2) var<storage, read_write> first: array<f32>;
 @group(0) @binding(3) var<storage, read_write> second: array<f32>;
 var<workgroup> totals: array<f32, 64>;
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
+@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
   let n = u.len / 1u;
   let column = (wid.x + wid.y * nwg.x) * 8u + li % 8u;
   let at = min(column, 2u * n - 1u);

@@ -68,8 +68,7 @@ fn c_row(m: u32) -> u32 {
 }
 fn store(at: u32, n: u32, value: vec4f) { quad_dx(at + n, u.group_c - i32(n), value); }
 @diagnostic(off, subgroup_uniformity)
-@compute @workgroup_size(8)
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32, @builtin(subgroup_invocation_id) lane: u32) {
+@compute @workgroup_size(8) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32, @builtin(subgroup_invocation_id) lane: u32) {
 
 let n_end = u32(u.group_c);
 let n_groups = (n_end + 7u) / 8u;
@@ -256,8 +255,7 @@ fn c_row(m: u32) -> u32 {
 fn store(at: u32, n: u32, value: vec4f) { quad_dx(at + n, u.group_c - i32(n), value); }
 var<workgroup> tile_a: array<vec4f, 160>;
 var<workgroup> tile_b: array<vec4f, 160>;
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
+@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
 
 let n_end = u32(u.group_c);
 let n_groups = (n_end + 31u) / 32u;
@@ -423,8 +421,7 @@ fn c_row(m: u32) -> u32 {
   return u32(((b * u.h + y) * u.w + x) * u.c + c_first);
 }
 fn store(at: u32, n: u32, value: vec4f) { quad_dx(at + n, u.group_c - i32(n), value); }
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
+@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
 
 let n_end = u32(u.group_c);
 let n_groups = (n_end + 63u) / 64u;
@@ -610,8 +607,7 @@ fn store(at: u32, n: u32, value: vec4f) {
   if (at != 0xffffffffu) { quad_dw(at + n, u.group_o - i32(n), value); }
 }
 @diagnostic(off, subgroup_uniformity)
-@compute @workgroup_size(8)
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32, @builtin(subgroup_invocation_id) lane: u32) {
+@compute @workgroup_size(8) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32, @builtin(subgroup_invocation_id) lane: u32) {
 
 let n_end = u32(u.group_o);
 let m_end = u32(u.kh * u.taps_x * padded());
@@ -797,8 +793,7 @@ fn store(at: u32, n: u32, value: vec4f) {
 }
 var<workgroup> tile_a: array<vec4f, 128>;
 var<workgroup> tile_b: array<vec4f, 128>;
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
+@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
 
 let n_end = u32(u.group_o);
 let m_end = u32(u.kh * u.taps_x * padded());
@@ -944,8 +939,7 @@ fn c_row(m: u32) -> u32 {
 fn store(at: u32, n: u32, value: vec4f) {
   if (at != 0xffffffffu) { quad_dw(at + n, u.group_o - i32(n), value); }
 }
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
+@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
 
 let n_end = u32(u.group_o);
 let m_end = u32(u.kh * u.taps_x * padded());

@@ -70,8 +70,7 @@ fn store(at: u32, n: u32, value: vec4f) {
   quad_y(at + n, left, finish(at + n, u32(o_first) + n, left, value));
 }
 @diagnostic(off, subgroup_uniformity)
-@compute @workgroup_size(8)
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32, @builtin(subgroup_invocation_id) lane: u32) {
+@compute @workgroup_size(8) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32, @builtin(subgroup_invocation_id) lane: u32) {
 
 let m_end = u32(u.batch * u.oh * u.ow);
 let n_end = u32(u.group_o);
@@ -236,8 +235,7 @@ fn store(at: u32, n: u32, value: vec4f) {
 }
 var<workgroup> tile_a: array<vec4f, 160>;
 var<workgroup> tile_b: array<vec4f, 128>;
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
+@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
 
 let m_end = u32(u.batch * u.oh * u.ow);
 let n_end = u32(u.group_o);
@@ -378,8 +376,7 @@ fn store(at: u32, n: u32, value: vec4f) {
   let left = u.group_o - i32(n);
   quad_y(at + n, left, finish(at + n, u32(o_first) + n, left, value));
 }
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
+@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
 
 let m_end = u32(u.batch * u.oh * u.ow);
 let n_end = u32(u.group_o);

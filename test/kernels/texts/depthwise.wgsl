@@ -41,8 +41,7 @@ fn store(pixel: i32, q: i32, value: Value) {
   let at = u32(pixel * channels() + q);
   y[at] = vec4<f32>(finish(at * 4u, u32(q) * 4u, 1, value));
 }
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
+@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
 
 let strips = (u.ow + 3) / 4;
 let id = i32((wid.x + wid.y * nwg.x) * 64u + li);
@@ -126,8 +125,7 @@ fn channels() -> i32 { return u.c / 4; }
 fn load_g(base: i32, column: i32, width: i32, q: i32) -> vec4f {
   return select(vec4f(), vec4f(g[u32((base + column) * channels() + q)]), u32(column) < u32(width));
 }
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
+@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
 let phase = vec2i(i32(wid.z) % u.stride_w, i32(wid.z) / u.stride_w);
 let size = (vec2i(u.w, u.h) - phase + vec2i(u.stride_w, u.stride_h) - 1) / vec2i(u.stride_w, u.stride_h);
 if (size.x == 0 || size.y == 0) { return; }
@@ -224,8 +222,7 @@ fn load_x(base: i32, column: i32, width: i32, q: i32) -> vec4f {
 fn load_g(base: i32, column: i32, width: i32, q: i32) -> vec4f {
   return select(vec4f(), vec4f(g[u32((base + column) * channels() + q)]), u32(column) < u32(width));
 }
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
+@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
 let id = i32((wid.x + wid.y * nwg.x) * 64u + li);
 let q = id % channels();
 let across = 1;

@@ -447,7 +447,7 @@ struct Uniforms {
 @group(0) @binding(3) var<storage, read> stats: array<vec2f>;
 @group(0) @binding(4) var<storage, read_write> partials: array<f32>;
 
-@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: u32) {
+@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
   let n = u.len / 1u;
   let column = wid.x * 64u + li;
   if (column >= n) { return; }
@@ -486,7 +486,7 @@ struct Uniforms {
 @group(0) @binding(3) var<storage, read> stats: array<vec2f>;
 @group(0) @binding(4) var<storage, read_write> partials: array<f32>;
 
-@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: u32) {
+@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
   let n = u.len / 1u;
   let column = wid.x * 64u + li;
   if (column >= n) { return; }

@@ -90,8 +90,7 @@ fn store(at: u32, n: u32, value: vec4f) {
   quad_c(at + n, left, finish(at + n, n, left, value));
 }
 @diagnostic(off, subgroup_uniformity)
-@compute @workgroup_size(32)
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32, @builtin(subgroup_invocation_id) lane: u32) {
+@compute @workgroup_size(32) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32, @builtin(subgroup_invocation_id) lane: u32) {
 
 let m_end = u.m;
 let n_end = u.n;
@@ -329,8 +328,7 @@ fn store(at: u32, n: u32, value: vec4f) {
 }
 var<workgroup> tile_a: array<vec4f, 160>;
 var<workgroup> tile_b: array<vec4f, 128>;
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
+@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
 
 let m_end = u.m;
 let n_end = u.n;
@@ -495,8 +493,7 @@ fn store(at: u32, n: u32, value: vec4f) {
   let left = i32(u.n) - i32(n);
   quad_c(at + n, left, finish(at + n, n, left, value));
 }
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
+@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
 
 let m_end = u.m;
 let n_end = u.n;
@@ -617,8 +614,7 @@ var x = value;
 x += load_bias(n, left);
 return x;
 }
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
+@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
 let at = (wid.x + wid.y * nwg.x) * 64u + li;
 let n = at % u.n;
 let row = at / u.n;

@@ -32,8 +32,7 @@ fn finish(at: u32, n: u32, left: i32, value: Value) -> Value {
 var x = value;
 return x;
 }
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
+@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
 let at = (wid.x + wid.y * nwg.x) * 64u + li;
 let n = at % u.n;
 let row = at / u.n;
