@@ -6,19 +6,9 @@
 // gathers over the windows that cover each cell, so they need no atomics and are deterministic. `split` > 1 shares a
 // large window among that many threads through workgroup memory.
 
-import {
-  ceilDiv,
-  defineKernel,
-  entry,
-  GROUP,
-  type Grid,
-  LINEAR_GROUP,
-  linearGrid,
-  type RowAxis,
-  reads,
-  writes,
-} from "./kernel.ts";
+import { defineKernel, entry, GROUP, LINEAR_GROUP, reads, writes } from "./kernel.ts";
 import { type AdapterTraits, isNarrow } from "./shared/adapter.ts";
+import { IMAGE_PAIR, imageRows, locate, locateOwn, threadGrid } from "./shared/pixels.ts";
 import { bufferType, type FloatStorage, stored, valueType } from "./shared/row.ts";
 
 /** Channels per access (4 where the channel count allows) and storage. */
@@ -36,18 +26,13 @@ export type AveragePoolSpec = PoolSpec & { readonly adaptive: boolean };
 /** `split`: threads that share one window, a power of two up to 64. */
 export type SplitPoolSpec = AveragePoolSpec & { readonly split: number };
 
-const image = { n: "u32", h: "u32", w: "u32", c: "u32", oh: "u32", ow: "u32" } as const;
-const windowed = { ...image, kh: "u32", kw: "u32", sh: "u32", sw: "u32", pt: "u32", pl: "u32" } as const;
+const windowed = { ...IMAGE_PAIR, kh: "u32", kw: "u32", sh: "u32", sw: "u32", pt: "u32", pl: "u32" } as const;
 const averaged = { ...windowed, includePad: "u32" } as const;
 const dilated = { ...windowed, dh: "u32", dw: "u32" } as const;
-type ImageDims = Readonly<Record<keyof typeof image, number>>;
+type ImageDims = Readonly<Record<keyof typeof IMAGE_PAIR, number>>;
 
 const outputs = ({ n, oh, ow, c }: ImageDims, { width }: PoolSpec): number => (n * oh * ow * c) / width;
 const lines = ({ n, h, c }: ImageDims, { width }: PoolSpec): number => (n * h * c) / width;
-const launch = (threads: number, perGroup = GROUP): Grid => linearGrid(ceilDiv(threads, perGroup));
-const rowsOf = ({ n }: ImageDims, units: number, perGroup = GROUP): RowAxis => {
-  return { axis: 0, units, perGroup, fold: true, blocks: n };
-};
 const floats = ({ dtype, width }: PoolSpec): string => bufferType(dtype, width);
 
 /** Places of maxima: one byte per channel in a word where channels go four at a time, else one word. */
@@ -58,16 +43,6 @@ export const MAX_PACKED_WINDOW = 256;
 
 /** Words of the buffer `places` for `count` outputs. */
 export const placeWords = (count: number, { width }: PoolSpec): number => count / width;
-
-/** Declares batch `b`, position (`yy`, `xx`) and channel `ch` of element `i` of an image of `height` x `across`. */
-const locate = (height: string, across: string, { width }: PoolSpec): string => `
-  let channels = u.c / ${width}u;
-  let ch = i % channels;
-  let pixel = i / channels;
-  let xx = pixel % ${across};
-  let line = pixel / ${across};
-  let yy = line % ${height};
-  let b = line / ${height};`;
 
 /** How windows lie along one axis: `a` is "h" or "w"; ranges are half open, in cells (`start`, `stop`) or outputs. */
 interface Windows {
@@ -119,9 +94,7 @@ function maxSource(spec: MaxPoolSpec): string {
     `min((max(u.${a} + ${pad(a)}, ${at}) - ${at} + ${apart(a)} - 1u) / ${apart(a)}, u.k${a})`;
   return `${LOWEST_BITS}
 ${entry()} {
-  let i = ${LINEAR_GROUP} * ${GROUP}u + li;
-  if (i >= u.n * u.oh * u.ow * (u.c / ${width}u)) { return; }
-  ${locate("u.oh", "u.ow", spec)}
+  ${locateOwn("u.oh", "u.ow", width)}
   let top = yy * u.sh;
   let left = xx * u.sw;
   let y0 = ${first("h", "top")}; let y1 = ${end("h", "top")};
@@ -231,7 +204,7 @@ ${entry()} {
   let part = li / ${lanes}u;
   let end = u.n * u.oh * u.ow * (u.c / ${width}u);
   let i = min(own, end - 1u);
-  ${locate("u.oh", "u.ow", spec)}
+  ${locate("u.oh", "u.ow", spec.width)}
   let y0 = ${start("h", "yy")}; let y1 = ${stop("h", "yy")};
   let x0 = ${start("w", "xx")}; let x1 = ${stop("w", "xx")};
   let across = x1 - x0;
@@ -272,8 +245,8 @@ export const maxPool = defineKernel({
   }),
   uniforms: dilated,
   source: maxSource,
-  grid: (dims, spec) => launch(outputs(dims, spec)),
-  rows: (dims, spec) => rowsOf(dims, outputs(dims, spec)),
+  grid: (dims, spec) => threadGrid(outputs(dims, spec)),
+  rows: (dims, spec) => imageRows(dims, outputs(dims, spec)),
 });
 
 /** Gradient of `maxPool` from the places of the maxima. */
@@ -282,8 +255,8 @@ export const maxPoolBackward = defineKernel({
   bindings: (spec: WindowSpec) => ({ g: reads(floats(spec)), places: reads(PLACES), dx: writes(floats(spec)) }),
   uniforms: dilated,
   source: maxBackwardSource,
-  grid: (dims, spec) => launch(lines(dims, spec)),
-  rows: (dims, spec) => rowsOf(dims, lines(dims, spec)),
+  grid: (dims, spec) => threadGrid(lines(dims, spec)),
+  rows: (dims, spec) => imageRows(dims, lines(dims, spec)),
 });
 
 /**
@@ -295,8 +268,8 @@ export const avgPool = defineKernel({
   bindings: (spec: SplitPoolSpec) => ({ x: reads(floats(spec)), y: writes(floats(spec)) }),
   uniforms: averaged,
   source: averageSource,
-  grid: (dims, spec) => launch(outputs(dims, spec), GROUP / spec.split),
-  rows: (dims, spec) => rowsOf(dims, outputs(dims, spec), GROUP / spec.split),
+  grid: (dims, spec) => threadGrid(outputs(dims, spec), GROUP / spec.split),
+  rows: (dims, spec) => imageRows(dims, outputs(dims, spec), GROUP / spec.split),
 });
 
 /** Gradient of `avgPool`. */
@@ -305,8 +278,8 @@ export const avgPoolBackward = defineKernel({
   bindings: (spec: AveragePoolSpec) => ({ g: reads(floats(spec)), dx: writes(floats(spec)) }),
   uniforms: averaged,
   source: averageBackwardSource,
-  grid: (dims, spec) => launch(lines(dims, spec)),
-  rows: (dims, spec) => rowsOf(dims, lines(dims, spec)),
+  grid: (dims, spec) => threadGrid(lines(dims, spec)),
+  rows: (dims, spec) => imageRows(dims, lines(dims, spec)),
 });
 
 /** Variants that fit an average over windows of `window` cells, best guess first. */

@@ -6,18 +6,8 @@
 // Mapping: a thread per output value of `width` channels. The gradient gathers over the outputs that read a cell, the
 // exact inverse of the same whole-number positions: no atomics, deterministic.
 
-import {
-  ceilDiv,
-  defineKernel,
-  entry,
-  GROUP,
-  type Grid,
-  LINEAR_GROUP,
-  linearGrid,
-  type RowAxis,
-  reads,
-  writes,
-} from "./kernel.ts";
+import { defineKernel, entry, reads, writes } from "./kernel.ts";
+import { IMAGE_PAIR, imageRows, locateOwn, threadGrid } from "./shared/pixels.ts";
 import { bufferType, type FloatStorage, stored, valueType } from "./shared/row.ts";
 
 /** `width`: channels per access. */
@@ -28,12 +18,7 @@ export type ResizeSpec = {
 };
 
 const uniforms = {
-  n: "u32",
-  h: "u32",
-  w: "u32",
-  c: "u32",
-  oh: "u32",
-  ow: "u32",
+  ...IMAGE_PAIR,
   stepH: "i32",
   offsetH: "i32",
   unitH: "i32",
@@ -96,22 +81,6 @@ function ratio(value: number): [number, number] {
 
 const outputs = ({ n, oh, ow, c }: ResizeDims, { width }: ResizeSpec): number => (n * oh * ow * c) / width;
 const cells = ({ n, h, w, c }: ResizeDims, { width }: ResizeSpec): number => (n * h * w * c) / width;
-const launch = (threads: number): Grid => linearGrid(ceilDiv(threads, GROUP));
-const rowsOf = ({ n }: ResizeDims, units: number): RowAxis => {
-  return { axis: 0, units, perGroup: GROUP, fold: true, blocks: n };
-};
-
-/** Declares batch `b`, position (`yy`, `xx`) and channel `ch` of element `i` of an image of `height` x `across`. */
-const locate = (height: string, across: string, { width }: ResizeSpec): string => `
-  let i = ${LINEAR_GROUP} * ${GROUP}u + li;
-  let channels = u.c / ${width}u;
-  if (i >= u.n * ${height} * ${across} * channels) { return; }
-  let ch = i % channels;
-  let pixel = i / channels;
-  let xx = pixel % ${across};
-  let line = pixel / ${across};
-  let yy = line % ${height};
-  let b = line / ${height};`;
 
 // Tap: where an output reads along an axis. `share` is the weight of the second cell, `next`.
 const TAP = `
@@ -129,7 +98,7 @@ function forwardSource(spec: ResizeSpec): string {
   const at = (y: string, x: string) => `${value}(x[((b * u.h + u32(${y})) * u.w + u32(${x})) * channels + ch])`;
   return `${TAP}
 ${entry()} {
-  ${locate("u.oh", "u.ow", spec)}
+  ${locateOwn("u.oh", "u.ow", spec.width)}
   let r = tap_h(i32(yy));
   let s = tap_w(i32(xx));
   ${
@@ -168,7 +137,7 @@ function backwardSource(spec: ResizeSpec): string {
   return `${TAP}
 ${rangeSource(spec)}
 ${entry()} {
-  ${locate("u.h", "u.w", spec)}
+  ${locateOwn("u.h", "u.w", spec.width)}
   let oy0 = first_reader(i32(yy), u.stepH, u.offsetH, u.unitH);
   let oy1 = end_of_readers(i32(yy), i32(u.h), i32(u.oh), u.stepH, u.offsetH, u.unitH);
   let ox0 = first_reader(i32(xx), u.stepW, u.offsetW, u.unitW);
@@ -195,8 +164,8 @@ export const resize = defineKernel({
   bindings: (spec: ResizeSpec) => ({ x: reads(images(spec)), y: writes(images(spec)) }),
   uniforms,
   source: forwardSource,
-  grid: (dims, spec) => launch(outputs(dims, spec)),
-  rows: (dims, spec) => rowsOf(dims, outputs(dims, spec)),
+  grid: (dims, spec) => threadGrid(outputs(dims, spec)),
+  rows: (dims, spec) => imageRows(dims, outputs(dims, spec)),
 });
 
 /** Gradient of `resize`, under the same uniforms. */
@@ -205,6 +174,6 @@ export const resizeBackward = defineKernel({
   bindings: (spec: ResizeSpec) => ({ g: reads(images(spec)), dx: writes(images(spec)) }),
   uniforms,
   source: backwardSource,
-  grid: (dims, spec) => launch(cells(dims, spec)),
-  rows: (dims, spec) => rowsOf(dims, cells(dims, spec)),
+  grid: (dims, spec) => threadGrid(cells(dims, spec)),
+  rows: (dims, spec) => imageRows(dims, cells(dims, spec)),
 });

@@ -120,6 +120,7 @@ struct Uniforms {
 @group(0) @binding(3) var<storage, read_write> places: array<u32>;
 var<private> lowest_bits: u32 = 0xff800000u;
 @compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
+  
   let i = (wid.x + wid.y * nwg.x) * 64u + li;
   if (i >= u.n * u.oh * u.ow * (u.c / 4u)) { return; }
   

@@ -30,8 +30,9 @@ fn tap_w(o: i32) -> Tap { return tap(o, i32(u.w), u.stepW, u.offsetW, u.unitW); 
 @compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
   
   let i = (wid.x + wid.y * nwg.x) * 64u + li;
+  if (i >= u.n * u.oh * u.ow * (u.c / 4u)) { return; }
+  
   let channels = u.c / 4u;
-  if (i >= u.n * u.oh * u.ow * channels) { return; }
   let ch = i % channels;
   let pixel = i / channels;
   let xx = pixel % u.ow;
@@ -87,8 +88,9 @@ fn end_of_readers(i: i32, size: i32, out: i32, step: i32, offset: i32, unit: i32
 @compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
   
   let i = (wid.x + wid.y * nwg.x) * 64u + li;
+  if (i >= u.n * u.h * u.w * (u.c / 4u)) { return; }
+  
   let channels = u.c / 4u;
-  if (i >= u.n * u.h * u.w * channels) { return; }
   let ch = i % channels;
   let pixel = i / channels;
   let xx = pixel % u.w;
