@@ -7,11 +7,11 @@
 // from run to run. Short lists are scanned whole (`sumRowsScanned`); for long ones `markRows` and `linkRows` chain the
 // equal indices first, and `sumRowsLinked` walks the chains. A thread per element, or per four neighbours along i.
 
-import { type Dims, defineKernel, reads, updates, writes } from "./kernel.ts";
-import { eachAxis, itemGrid, itemLoop, itemRows, type MoveUnit, numbered, unitType } from "./shared/items.ts";
+import { type Dims, defineKernel, type FloatStorage, reads, updates, writes } from "./kernel.ts";
+import { eachAxis, itemGrid, itemLoop, itemRows, type MoveUnit, numbered } from "./shared/items.ts";
+import { bufferType, elementType } from "./shared/storage.ts";
 
 /** Elements in memory that gradients are summed over. */
-export type GradientStorage = "f32" | "f16";
 
 const index = reads("array<i32>");
 
@@ -30,9 +30,9 @@ const missing = (unit: MoveUnit): string => (unit === "f16" ? "f16(bitcast<f32>(
 export const gatherRows = defineKernel({
   name: "gather-rows",
   bindings: ({ unit, width }: GatherRowsSpec) => ({
-    x: reads(`array<${unitType(unit, width)}>`),
+    x: reads(bufferType(unit, width)),
     index,
-    y: writes(`array<${unitType(unit, width)}>`),
+    y: writes(bufferType(unit, width)),
   }),
   uniforms: { ...rowUniforms, missing: "u32" },
   source: ({ unit, width }) =>
@@ -42,7 +42,7 @@ export const gatherRows = defineKernel({
   let line = i / u.inner;
   let row = u32(index[line % u.count]);
   let p = (line / u.count * u.rows + row) * u.inner + column;
-  y[i] = select(${unitType(unit, width)}(${missing(unit)}), x[select(0u, p, row < u.rows)], row < u.rows);`,
+  y[i] = select(${elementType(unit, width)}(${missing(unit)}), x[select(0u, p, row < u.rows)], row < u.rows);`,
     ),
   grid: (dims) => itemGrid(pickedItems(dims)),
   rows: (dims) =>
@@ -68,9 +68,9 @@ export type ElementsUniform = keyof typeof elementUniforms;
 export const gatherElements = defineKernel({
   name: "gather-elements",
   bindings: ({ unit }: { readonly unit: MoveUnit; readonly rank: number }) => ({
-    x: reads(`array<${unit}>`),
+    x: reads(bufferType(unit, 1)),
     index,
-    y: writes(`array<${unit}>`),
+    y: writes(bufferType(unit, 1)),
   }),
   uniforms: elementUniforms,
   source: ({ unit, rank }) =>
@@ -102,10 +102,10 @@ export type ScatterUniform = keyof typeof scatterUniforms;
  */
 export const sumElements = defineKernel({
   name: "sum-elements",
-  bindings: ({ dtype }: { readonly dtype: GradientStorage; readonly rank: number }) => ({
-    g: reads(`array<${dtype}>`),
+  bindings: ({ dtype }: { readonly dtype: FloatStorage; readonly rank: number }) => ({
+    g: reads(bufferType(dtype, 1)),
     index,
-    dx: writes(`array<${dtype}>`),
+    dx: writes(bufferType(dtype, 1)),
   }),
   uniforms: scatterUniforms,
   source: ({ dtype, rank }) =>
@@ -138,11 +138,11 @@ export const oneHotRows = defineKernel({
 });
 
 /** How gradients of picked rows are summed. */
-export type SumRowsSpec = { readonly dtype: GradientStorage; readonly width: 1 | 4 };
+export type SumRowsSpec = { readonly dtype: FloatStorage; readonly width: 1 | 4 };
 
 const summedItems = ({ outer, rows, inner }: Dims<RowsUniform>): number => outer * rows * inner;
 
-const gradientType = ({ dtype, width }: SumRowsSpec): string => `array<${width === 4 ? `vec4<${dtype}>` : dtype}>`;
+const gradientType = ({ dtype, width }: SumRowsSpec): string => bufferType(dtype, width);
 
 /** The body shared by both ways: `each` adds the rows k of g that belong to `row` by `total += G(k)`. */
 function sumRows({ dtype, width }: SumRowsSpec, each: string): string {
@@ -239,10 +239,10 @@ export const isScanCheaper = (dims: Dims<RowsUniform>): boolean =>
 export const scatterRowsKernel = defineKernel({
   name: "scatter-rows",
   bindings: ({ unit, width, live }: GatherRowsSpec & { readonly live: boolean }) => ({
-    x: reads(`array<${unitType(unit, width)}>`),
+    x: reads(bufferType(unit, width)),
     index,
     live: live ? reads("array<u32>") : undefined,
-    y: updates(`array<${unitType(unit, width)}>`),
+    y: updates(bufferType(unit, width)),
   }),
   uniforms: { rows: "u32", count: "u32", inner: "u32" },
   source: ({ live }) =>

@@ -7,4 +7,4 @@ export { packHyper } from "./optim/optim.ts";
 export { ACTIVATIONS, type Activated, type Activation, type ActivationText } from "./shared/activations.ts";
 export { type AdapterTraits, isGrouped } from "./shared/adapter.ts";
 export { loadUnstaged } from "./shared/gemm.ts";
-export type { FloatStorage, RowSpec, Team } from "./shared/row.ts";
+export type { RowSpec, Team } from "./shared/row.ts";

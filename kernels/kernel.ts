@@ -39,17 +39,14 @@ export const updates = (type: string): Binding => ({ access: "update", type });
 
 export type UniformType = "u32" | "i32" | "f32";
 
+/** Floating-point element types in memory. */
+export type FloatStorage = "f32" | "f16";
+
 /** Storage element types; kernels accumulate in f32 whatever they store. */
-export type StorageType = "f32" | "f16" | "i32" | "u32";
+export type StorageType = FloatStorage | "i32" | "u32";
 
 /** Optional WebGPU features of WGSL. */
 export type KernelFeature = "f16" | "subgroups";
-
-/** Features that a WGSL text has to enable, as its words show. */
-export const featuresOf = (text: string): readonly KernelFeature[] => [
-  ...(/\b(f16|vec[234]h)\b/.test(text) ? (["f16"] as const) : []),
-  ...(/subgroup/.test(text) ? (["subgroups"] as const) : []),
-];
 
 /** Workgroup counts of one dispatch. */
 export type Grid = readonly [x: number, y: number, z: number];
@@ -137,7 +134,9 @@ export function pipelineKey(kernel: Kernel, spec: Spec): string {
   return text ? `${kernel.name}(${text})` : kernel.name;
 }
 
-/** The whole WGSL module: features, uniform struct, bindings, then the kernel's own text. */
+/**
+ * The whole WGSL module: the features that its words show, uniform struct, bindings, then the kernel's own text.
+ */
 export function shaderText(kernel: Kernel, spec: Spec): string {
   const names = Object.keys(kernel.uniforms);
   const struct =
@@ -151,12 +150,13 @@ export function shaderText(kernel: Kernel, spec: Spec): string {
     )
     .join("");
   const text = struct + bindings + kernel.source(spec);
-  return (
-    featuresOf(text)
-      .map((feature) => `enable ${feature};\n`)
-      .join("") + text
-  );
+  const enable = (feature: KernelFeature, sign: RegExp): string => (sign.test(text) ? `enable ${feature};\n` : "");
+  return enable("f16", /\b(f16|vec\dh)\b/) + enable("subgroups", /subgroup/) + text;
 }
+
+/** What a text of `shaderText` enables. */
+export const featuresOf = (text: string): KernelFeature[] =>
+  Array.from(text.matchAll(/^enable (\w+);/gm), ([, feature]) => feature as KernelFeature);
 
 /** WebGPU's guaranteed limit of workgroups along one grid axis. */
 export const MAX_GROUPS = 65535;

@@ -5,18 +5,16 @@
 // rows of up to some thousands. NaN is larger than all numbers, as in PyTorch. cumsum: a workgroup per line, 256
 // elements a round; sums in f32, or exact.
 
-import { defineKernel, entry, GROUP, LINEAR_GROUP, linearGrid, reads, writes } from "./kernel.ts";
+import { defineKernel, entry, GROUP, LINEAR_GROUP, linearGrid, reads, type StorageType, writes } from "./kernel.ts";
 import { mathTypes } from "./shared/functions.ts";
 import { itemGrid, itemLoop, itemRows } from "./shared/items.ts";
 import { mathFunctions } from "./shared/math.ts";
-
-/** Elements in memory. */
-type Element = "f32" | "f16" | "i32" | "u32";
+import { bufferType } from "./shared/storage.ts";
 
 const orderUniforms = { outer: "u32", len: "u32", inner: "u32", count: "u32" } as const;
 
 /** An integer in the order of the elements. */
-const key = (dtype: Element): string => {
+const key = (dtype: StorageType): string => {
   if (dtype === "i32") return "fn key(i: u32) -> i32 { return x[i]; }";
   if (dtype === "u32") return "fn key(i: u32) -> i32 { return bitcast<i32>(x[i] ^ 0x80000000u); }";
   return `${mathTypes(1)}
@@ -27,8 +25,8 @@ fn key(i: u32) -> i32 { let v = f32(x[i]); return select(order(v), 0x7fffffff, i
 /** The places of the first `count` elements in order. */
 export const orderLines = defineKernel({
   name: "order",
-  bindings: ({ dtype }: { readonly dtype: Element; readonly descending: boolean }) => ({
-    x: reads(`array<${dtype}>`),
+  bindings: ({ dtype }: { readonly dtype: StorageType; readonly descending: boolean }) => ({
+    x: reads(bufferType(dtype, 1)),
     index: writes("array<i32>"),
   }),
   uniforms: orderUniforms,
@@ -58,9 +56,9 @@ const sumUniforms = { outer: "u32", len: "u32", inner: "u32" } as const;
 /** Running sums; `reversed` from the last element to the first. */
 export const cumsumLines = defineKernel({
   name: "cumsum",
-  bindings: ({ dtype }: { readonly dtype: Element; readonly reversed: boolean }) => ({
-    x: reads(`array<${dtype}>`),
-    y: writes(`array<${dtype}>`),
+  bindings: ({ dtype }: { readonly dtype: StorageType; readonly reversed: boolean }) => ({
+    x: reads(bufferType(dtype, 1)),
+    y: writes(bufferType(dtype, 1)),
   }),
   uniforms: sumUniforms,
   source: ({ dtype, reversed }) => {

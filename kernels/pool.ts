@@ -6,10 +6,10 @@
 // gathers over the windows that cover each cell, so they need no atomics and are deterministic. `split` > 1 shares a
 // large window among that many threads through workgroup memory.
 
-import { defineKernel, entry, GROUP, LINEAR_GROUP, reads, writes } from "./kernel.ts";
+import { defineKernel, entry, type FloatStorage, GROUP, LINEAR_GROUP, reads, writes } from "./kernel.ts";
 import { type AdapterTraits, isNarrow } from "./shared/adapter.ts";
 import { IMAGE_PAIR, imageRows, locate, locateOwn, threadGrid } from "./shared/pixels.ts";
-import { bufferType, type FloatStorage, stored, valueType } from "./shared/row.ts";
+import { bufferType, stored, valueType } from "./shared/storage.ts";
 
 /** Channels per access (4 where the channel count allows) and storage. */
 export type PoolSpec = { readonly width: 1 | 4; readonly dtype: FloatStorage };

@@ -16,16 +16,18 @@ import {
   ceilDiv,
   defineKernel,
   entry,
+  type FloatStorage,
   GROUP,
   type Grid,
   LINEAR_GROUP,
   linearGrid,
   type RowAxis,
   reads,
+  type StorageType,
   updates,
   writes,
 } from "./kernel.ts";
-import { bufferType, type FloatStorage, stored, valueType } from "./shared/row.ts";
+import { bufferType, stored, valueType } from "./shared/storage.ts";
 
 export type RandomKind = "uniform" | "normal" | "integer" | "bernoulli";
 
@@ -103,7 +105,7 @@ const VALUE: Record<RandomKind, string> = {
     "bitcast<vec4i>(vec4u(high_product(words.x, u.span), high_product(words.y, u.span), high_product(words.z, u.span), high_product(words.w, u.span))) + vec4i(u.low)",
   bernoulli: "select(vec4u(0u), vec4u(1u), (words >> vec4u(8u)) < vec4u(u.threshold))",
 };
-const ELEMENT: Record<RandomKind, string> = { uniform: "f32", normal: "f32", integer: "i32", bernoulli: "u32" };
+const ELEMENT: Record<RandomKind, StorageType> = { uniform: "f32", normal: "f32", integer: "i32", bernoulli: "u32" };
 
 /** Entry point that runs `body` for `block`, one block of 4 elements, with its `words`. */
 const perBlock = (body: string): string => `
@@ -119,7 +121,7 @@ export const randomFill = defineKernel({
   name: "random",
   bindings: ({ kind, width }: RandomSpec) => ({
     state: reads(STATE),
-    y: writes(`array<${width === 4 ? `vec4<${ELEMENT[kind]}>` : ELEMENT[kind]}>`),
+    y: writes(bufferType(ELEMENT[kind], width)),
   }),
   uniforms: { n: "u32", call: "u32", low: "i32", span: "u32", threshold: "u32" },
   grid,

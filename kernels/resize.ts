@@ -6,9 +6,9 @@
 // Mapping: a thread per output value of `width` channels. The gradient gathers over the outputs that read a cell, the
 // exact inverse of the same whole-number positions: no atomics, deterministic.
 
-import { defineKernel, entry, reads, writes } from "./kernel.ts";
+import { defineKernel, entry, type FloatStorage, reads, writes } from "./kernel.ts";
 import { IMAGE_PAIR, imageRows, locateOwn, threadGrid } from "./shared/pixels.ts";
-import { bufferType, type FloatStorage, stored, valueType } from "./shared/row.ts";
+import { bufferType, stored, valueType } from "./shared/storage.ts";
 
 /** `width`: channels per access. */
 export type ResizeSpec = {

@@ -6,12 +6,10 @@
 // that holds NaN or +inf, or nothing but -inf, becomes NaN, as in PyTorch: 0/0 and inf - inf are left to the
 // arithmetic.
 
-import { ceilDiv, defineKernel, linearGrid, reads, writes } from "./kernel.ts";
+import { ceilDiv, defineKernel, type FloatStorage, linearGrid, reads, writes } from "./kernel.ts";
 import type { AdapterTraits } from "./shared/adapter.ts";
 import { chained, type Sum, sumsOf } from "./shared/chain.ts";
 import {
-  bufferType,
-  type FloatStorage,
   LOWEST_F32,
   loadRow,
   maxOf,
@@ -23,14 +21,13 @@ import {
   rowCandidates,
   rowEntry,
   rowsPerGroup,
-  stored,
   sumOf,
   sweep,
   teamCall,
   teamFunctions,
   teamIndex,
-  valueType,
 } from "./shared/row.ts";
+import { bufferType, stored, valueType } from "./shared/storage.ts";
 
 /** A row kernel over `strided` lines or contiguous rows, of probabilities or of their logarithms. */
 export type SoftmaxSpec = RowSpec & { readonly log: boolean; readonly strided: boolean };

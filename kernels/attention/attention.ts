@@ -9,6 +9,7 @@ import {
   ceilDiv,
   type Dims,
   defineKernel,
+  type FloatStorage,
   type Grid,
   LINEAR_GROUP,
   linearGrid,
@@ -18,7 +19,8 @@ import {
   writes,
 } from "../kernel.ts";
 import { type AdapterTraits, isNarrow } from "../shared/adapter.ts";
-import { bufferType, type FloatStorage, LOWEST_F32 } from "../shared/row.ts";
+import { LOWEST_F32 } from "../shared/row.ts";
+import { bufferType } from "../shared/storage.ts";
 import {
   type AttentionDims,
   type AttentionSpec,

@@ -7,8 +7,8 @@
 // A row of D elements is `depth` vec4f; D that is no multiple of 4, or unaligned strides, are read element by element
 // and padded with zeros. Rows past the end are clamped; the caller masks their effect.
 
-import { type Dims, entry, type UniformType, uniformsOf, unroll } from "../kernel.ts";
-import { type FloatStorage, stored } from "../shared/row.ts";
+import { type Dims, entry, type FloatStorage, type UniformType, uniformsOf, unroll } from "../kernel.ts";
+import { stored } from "../shared/storage.ts";
 
 /**
  * Structure of an attention kernel: sharing, threads per workgroup, rows per tile, rows per unrolled step, vec4s per

@@ -11,11 +11,12 @@
 // Rows are (ky, kx, c), columns o, and k runs along lines of output pixels. Grid: x row tiles, y column tiles x groups,
 // z shares of the lines; with several shares each writes its own part, and `sumParts` adds the parts in order.
 
-import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, reads, writes } from "../kernel.ts";
+import { ceilDiv, defineKernel, type FloatStorage, LINEAR_GROUP, linearGrid, reads, writes } from "../kernel.ts";
 import type { AdapterTraits } from "../shared/adapter.ts";
 import { cachedShares, gemm, gemmTiles, staysInside, windowTiles } from "../shared/gemm.ts";
 import { rowsOf, tileSize } from "../shared/gemm-tile.ts";
-import { arrayType, quadLoad, quadStore, quadWindow } from "../shared/quads.ts";
+import { quadLoad, quadStore, quadWindow } from "../shared/quads.ts";
+import { arrayType } from "../shared/storage.ts";
 import {
   CONV_UNIFORMS,
   type ConvDims,
@@ -147,7 +148,7 @@ export const convInput = defineKernel({
 });
 
 /** Spec of `convWeight`: `out` is f32 for parts still to be summed. */
-export type ConvWeightSpec = ConvSpec & { readonly out: "f32" | "f16" };
+export type ConvWeightSpec = ConvSpec & { readonly out: FloatStorage };
 
 /** Uniforms of `convWeight`: a share is `share` lines of output pixels. */
 export type ConvWeightDims = ConvDims | "splits" | "share";
@@ -250,7 +251,7 @@ export const convWeight = defineKernel({
 });
 
 /** Specs of `convInput` fit for a convolution on an adapter, the default first. */
-export function convInputSpecs(g: ConvGeometry, dtype: "f32" | "f16", adapter: AdapterTraits): readonly ConvSpec[] {
+export function convInputSpecs(g: ConvGeometry, dtype: FloatStorage, adapter: AdapterTraits): readonly ConvSpec[] {
   const quads = convQuads(g);
   const phases = g.stride[0] * g.stride[1];
   const k = (g.kh * g.kw * g.o) / g.groups / phases;
@@ -278,7 +279,7 @@ export function convWeightDims(g: ConvGeometry, adapter: AdapterTraits): Record<
  */
 export function convWeightSpecs(
   g: ConvGeometry,
-  dtype: "f32" | "f16",
+  dtype: FloatStorage,
   splits: number,
   adapter: AdapterTraits,
 ): readonly ConvWeightSpec[] {

@@ -6,14 +6,24 @@
 // tiles of rows, z those of columns x groups. Sums are f32, upwards in (ky, kx, c), by a window (gemm-window.ts) in
 // (ky, c, kx).
 
-import { ceilDiv, defineKernel, LINEAR_GROUP, linearGrid, reads, uniformsOf, writes } from "../kernel.ts";
+import {
+  ceilDiv,
+  defineKernel,
+  type FloatStorage,
+  LINEAR_GROUP,
+  linearGrid,
+  reads,
+  uniformsOf,
+  writes,
+} from "../kernel.ts";
 import type { AdapterTraits } from "../shared/adapter.ts";
 import type { ConvGeometry } from "../shared/conv-geometry.ts";
 import { epilogueBindings, epilogueText } from "../shared/epilogue.ts";
 import type { EpilogueSpec } from "../shared/finish.ts";
 import { gemm, gemmTiles, staysInside, windowTiles } from "../shared/gemm.ts";
 import { type GemmTile, rowsOf, tileSize } from "../shared/gemm-tile.ts";
-import { arrayType, quadLoad, quadStore, quadWindow } from "../shared/quads.ts";
+import { quadLoad, quadStore, quadWindow } from "../shared/quads.ts";
+import { arrayType } from "../shared/storage.ts";
 
 export type { ConvGeometry };
 
@@ -79,7 +89,7 @@ export function convDims(g: ConvGeometry): Record<ConvDims, number> {
  * window reads by elements.
  */
 export type ConvSpec = GemmTile & {
-  readonly dtype: "f32" | "f16";
+  readonly dtype: FloatStorage;
   readonly vx: boolean;
   readonly vy: boolean;
 };
@@ -188,7 +198,7 @@ export const convQuads = (g: ConvGeometry): { vx: boolean; vy: boolean } => ({
  */
 export function convSpecs(
   g: ConvGeometry,
-  dtype: "f32" | "f16",
+  dtype: FloatStorage,
   epilogue: EpilogueSpec,
   adapter: AdapterTraits,
 ): readonly (ConvSpec & EpilogueSpec)[] {

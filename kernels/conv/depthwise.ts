@@ -9,17 +9,28 @@
 //   depthwiseWeight  dw: a thread sums its taps over a share of the lines of output pixels; parts are added by
 //                    `sumParts`
 
-import { ceilDiv, defineKernel, entry, GROUP, LINEAR_GROUP, linearGrid, reads, unroll, writes } from "../kernel.ts";
+import {
+  ceilDiv,
+  defineKernel,
+  entry,
+  type FloatStorage,
+  GROUP,
+  LINEAR_GROUP,
+  linearGrid,
+  reads,
+  unroll,
+  writes,
+} from "../kernel.ts";
 import type { AdapterTraits } from "../shared/adapter.ts";
 import { epilogueBindings, epilogueText } from "../shared/epilogue.ts";
 import type { EpilogueSpec } from "../shared/finish.ts";
-import { arrayType } from "../shared/quads.ts";
+import { arrayType } from "../shared/storage.ts";
 import { CONV_UNIFORMS, type ConvDims, type ConvGeometry, convDims } from "./conv.ts";
 import { phaseTaps } from "./conv-grad.ts";
 
 /** Spec of the depthwise kernels. `width` 0: kernel width, stride and dilation along x are only in the uniforms. */
 export type DepthwiseSpec = {
-  readonly dtype: "f32" | "f16";
+  readonly dtype: FloatStorage;
   /** Whether the channels come by quads. */
   readonly isVec: boolean;
   /** Kernel width and stride along x that the window is unrolled for (dilation 1); 0 if it is not. */
@@ -31,7 +42,7 @@ export type DepthwiseSpec = {
 export type DepthwiseForwardSpec = DepthwiseSpec & EpilogueSpec & { readonly isFlipped: boolean };
 
 /** Spec of `depthwiseWeight`: `out` is f32 for parts still to be summed. */
-export type DepthwiseWeightSpec = DepthwiseSpec & { readonly out: "f32" | "f16" };
+export type DepthwiseWeightSpec = DepthwiseSpec & { readonly out: FloatStorage };
 
 /** Uniforms of `depthwiseWeight`: a share is `share` lines of output pixels. */
 export type DepthwiseWeightDims = ConvDims | "splits" | "share";
@@ -230,7 +241,7 @@ ${unroll(each, (i) => `dw[u32(at + ${i} * channels())] = ${stored(out, isVec)}(c
 const MAX_WIDTH = 5;
 
 /** The spec of the depthwise kernels for a convolution; there is only one that fits, so nothing is tuned. */
-export function depthwiseSpec(g: ConvGeometry, dtype: "f32" | "f16"): DepthwiseSpec {
+export function depthwiseSpec(g: ConvGeometry, dtype: FloatStorage): DepthwiseSpec {
   const isUnrolled = g.kw <= MAX_WIDTH && g.stride[1] <= 2 && g.dilation[1] === 1;
   const window = isUnrolled ? { width: g.kw, stride: g.stride[1] } : { width: 0, stride: 0 };
   return { dtype, isVec: g.c % 4 === 0, ...window };

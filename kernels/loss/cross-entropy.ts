@@ -6,12 +6,10 @@
 // would round away what tells large logits apart. f32 accumulation. A label outside 0..C-1 gives a NaN loss and a NaN
 // gradient row instead of an access out of bounds.
 
-import { ceilDiv, defineKernel, linearGrid, type RowAxis, reads, writes } from "../kernel.ts";
+import { ceilDiv, defineKernel, type FloatStorage, linearGrid, type RowAxis, reads, writes } from "../kernel.ts";
 import type { AdapterTraits } from "../shared/adapter.ts";
 import { sumsOf } from "../shared/chain.ts";
 import {
-  bufferType,
-  type FloatStorage,
   loadRow,
   maxOf,
   NAN_FUNCTION,
@@ -29,8 +27,8 @@ import {
   teamCall,
   teamFunctions,
   teamIndex,
-  valueType,
 } from "../shared/row.ts";
+import { bufferType, valueType } from "../shared/storage.ts";
 
 /** Structure of a cross-entropy: class indices or distributions, with or without smoothing and weights. */
 export type CrossEntropySpec = RowSpec & {

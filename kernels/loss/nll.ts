@@ -1,8 +1,19 @@
 // Negative log-likelihood: loss_i = -p[i, label_i] for log-probabilities p [N, C], and its gradient.
 // A thread per row forwards; a thread per element backwards. A label outside 0..C-1 gives NaN, as in cross-entropy.ts.
 
-import { ceilDiv, defineKernel, entry, GROUP, LINEAR_GROUP, linearGrid, reads, writes } from "../kernel.ts";
-import { bufferType, type FloatStorage, NAN_FUNCTION, stored } from "../shared/row.ts";
+import {
+  ceilDiv,
+  defineKernel,
+  entry,
+  type FloatStorage,
+  GROUP,
+  LINEAR_GROUP,
+  linearGrid,
+  reads,
+  writes,
+} from "../kernel.ts";
+import { NAN_FUNCTION } from "../shared/row.ts";
+import { bufferType, stored } from "../shared/storage.ts";
 
 /** Storage of p; backwards also whether g is one number for all rows (a reduced loss) or one per row. */
 export type NllSpec = { readonly dtype: FloatStorage };

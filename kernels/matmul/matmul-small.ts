@@ -4,12 +4,23 @@
 //   C[b] = epilogue(A[b] B[b])
 // A thread owns one element of C; f32 sums upwards in k.
 
-import { ceilDiv, defineKernel, entry, GROUP, LINEAR_GROUP, linearGrid, reads, uniformsOf, writes } from "../kernel.ts";
+import {
+  ceilDiv,
+  defineKernel,
+  entry,
+  type FloatStorage,
+  GROUP,
+  LINEAR_GROUP,
+  linearGrid,
+  reads,
+  uniformsOf,
+  writes,
+} from "../kernel.ts";
 import { type EpilogueSpec, type Finish, PLAIN } from "../shared/finish.ts";
-import { arrayType } from "../shared/quads.ts";
+import { arrayType } from "../shared/storage.ts";
 
 /** Spec of `matmulSmall`, besides how it ends: storage type. */
-export type MatmulSmallSpec = { readonly dtype: "f32" | "f16" };
+export type MatmulSmallSpec = { readonly dtype: FloatStorage };
 
 /** Uniforms of `matmulSmall`: as of `matmul`, and the element strides along the axes of A and B. */
 export type MatmulSmallDims = (typeof NAMES)[number];

@@ -9,6 +9,7 @@ import {
   ceilDiv,
   defineKernel,
   entry,
+  type FloatStorage,
   LINEAR_GROUP,
   linearGrid,
   MAX_GROUPS,
@@ -20,14 +21,15 @@ import type { AdapterTraits } from "../shared/adapter.ts";
 import { type EpilogueSpec, type Finish, PLAIN } from "../shared/finish.ts";
 import { gemm, gemmTiles, staysInside } from "../shared/gemm.ts";
 import { type GemmTile, tileSize } from "../shared/gemm-tile.ts";
-import { arrayType, quadLoad, quadStore } from "../shared/quads.ts";
+import { quadLoad, quadStore } from "../shared/quads.ts";
+import { arrayType } from "../shared/storage.ts";
 
 /** Spec of `matmul`, besides how it ends: its tile, and how the operands lie. */
 export type MatmulSpec = GemmTile & {
   /** Storage type of A, B, bias and residual. */
-  readonly dtype: "f32" | "f16";
+  readonly dtype: FloatStorage;
   /** Storage type of C: `dtype`, or f32 for parts still to be summed. */
-  readonly out: "f32" | "f16";
+  readonly out: FloatStorage;
   readonly ta: boolean;
   readonly tb: boolean;
   /** Whether the innermost extent of A, of B, of C is a multiple of 4, so that quads are loads of one vec4. */
@@ -163,7 +165,7 @@ export const productKernel = <E extends EpilogueSpec>(name: string, { bindings, 
 export const matmulKernel = productKernel("matmul", PLAIN);
 
 /** Spec of `sumParts`: `isVec` where the length is a multiple of 4. */
-export type SumPartsSpec = { readonly out: "f32" | "f16"; readonly isVec: boolean };
+export type SumPartsSpec = { readonly out: FloatStorage; readonly isVec: boolean };
 
 const SUM_THREADS = 64;
 
@@ -201,7 +203,7 @@ export interface MatmulCall<E extends EpilogueSpec = EpilogueSpec> {
   readonly batch: number;
   readonly ta: boolean;
   readonly tb: boolean;
-  readonly dtype: "f32" | "f16";
+  readonly dtype: FloatStorage;
   readonly epilogue: E;
   /** True if C is a set of parts for `sumParts`. */
   readonly isSplit: boolean;

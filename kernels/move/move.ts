@@ -18,11 +18,12 @@ import {
   unroll,
   writes,
 } from "../kernel.ts";
-import { eachAxis, itemGrid, itemLoop, itemRows, type MoveUnit, numbered, unitType } from "../shared/items.ts";
+import { eachAxis, itemGrid, itemLoop, itemRows, type MoveUnit, numbered } from "../shared/items.ts";
+import { bufferType, elementType } from "../shared/storage.ts";
 
 const pair = ({ unit, width }: { readonly unit: MoveUnit; readonly width: 1 | 4 }) => ({
-  x: reads(`array<${unitType(unit, width)}>`),
-  y: writes(`array<${unitType(unit, width)}>`),
+  x: reads(bufferType(unit, width)),
+  y: writes(bufferType(unit, width)),
 });
 
 /** `region`: y is addressed by strides too, else it is contiguous. `rank` axes. */
@@ -103,7 +104,7 @@ export const stridedPlace = defineKernel({
       `var p = 0u;
   var inside = true;
   ${eachAxis(rank, visit)}
-  y[i] = select(${unitType(unit, width)}(${value}), x[select(0u, p, inside)], inside);`,
+  y[i] = select(${elementType(unit, width)}(${value}), x[select(0u, p, inside)], inside);`,
     );
   },
   grid: ({ size }) => itemGrid(size),
@@ -176,7 +177,7 @@ const concatItems = (dims: Dims<ConcatUniform>, { inputs }: ConcatSpec): number 
 export const concatRows = defineKernel({
   name: "concat",
   bindings: ({ unit, width, inputs }: ConcatSpec) => {
-    const type = `array<${unitType(unit, width)}>`;
+    const type = bufferType(unit, width);
     const x = (k: number): Binding | undefined => (k < inputs ? reads(type) : undefined);
     return { x0: reads(type), x1: x(1), x2: x(2), x3: x(3), x4: x(4), x5: x(5), y: writes(type) };
   },
@@ -191,7 +192,7 @@ export const concatRows = defineKernel({
       `u.rows * ${span}`,
       `let r = i / ${span};
   let j = i - r * ${span};
-  var value = ${unitType(unit, width)}();
+  var value = ${elementType(unit, width)}();
   ${Array.from({ length: inputs }, (_, k) => branch(k)).join(" else ")}
   y[r * u.total + u.offset + j] = value;`,
     );

@@ -11,7 +11,7 @@
 import { defineKernel, reads, writes } from "../kernel.ts";
 import { ACTIVATIONS, type ActivationText, activationFunction } from "../shared/activations.ts";
 import { chained, sumsOf } from "../shared/chain.ts";
-import { stored, valueType } from "../shared/row.ts";
+import { stored, valueType } from "../shared/storage.ts";
 import {
   activations,
   type BatchNormShape,

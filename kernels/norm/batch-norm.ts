@@ -7,11 +7,20 @@
 // of compilation). The backward kernels (batch-norm-grad.ts) start from the same partial moments. Numerics: f32;
 // Welford updates of x - x[0, c] and Chan's merge, so neither a large mean nor a constant channel hurts.
 
-import { ceilDiv, defineKernel, type Grid, type RowAxis, reads, updates, writes } from "../kernel.ts";
+import {
+  ceilDiv,
+  defineKernel,
+  type FloatStorage,
+  type Grid,
+  type RowAxis,
+  reads,
+  updates,
+  writes,
+} from "../kernel.ts";
 import { ACTIVATIONS, type Activation, activationFunction } from "../shared/activations.ts";
 import { type AdapterTraits, isNarrow } from "../shared/adapter.ts";
 import { chained, sumsOf } from "../shared/chain.ts";
-import { bufferType, type FloatStorage, stored, valueType } from "../shared/row.ts";
+import { bufferType, stored, valueType } from "../shared/storage.ts";
 
 /** Shape of a workgroup: threads, channel columns (powers of two), channels per column, and how row lanes meet. */
 export type BatchNormShape = {

@@ -5,7 +5,7 @@
 import { ceilDiv, defineKernel, entry, LINEAR_GROUP, linearGrid, reads, writes } from "../kernel.ts";
 import { type AdapterTraits, isNarrow } from "../shared/adapter.ts";
 import { chained, sumsOf } from "../shared/chain.ts";
-import { bufferType, valueType } from "../shared/row.ts";
+import { bufferType, valueType } from "../shared/storage.ts";
 
 /** Elements per access, and whether threads share a column. */
 export type ColumnSumsSpec = { readonly width: 1 | 4; readonly merge: boolean };

@@ -12,6 +12,7 @@ import {
   ceilDiv,
   defineKernel,
   entry,
+  type FloatStorage,
   GROUP,
   LINEAR_GROUP,
   linearGrid,
@@ -22,20 +23,17 @@ import {
 import type { AdapterTraits } from "../shared/adapter.ts";
 import { chained, type Sum, sumsOf } from "../shared/chain.ts";
 import {
-  bufferType,
-  type FloatStorage,
   type RowSpec,
   rowAxis,
   rowCandidates,
   rowEntry,
   rowsPerGroup,
-  stored,
   sumOf,
   teamCall,
   teamFunctions,
   teamIndex,
-  valueType,
 } from "../shared/row.ts";
+import { bufferType, stored, valueType } from "../shared/storage.ts";
 
 const sizes = { samples: "u32", positions: "u32", channels: "u32", groups: "u32" } as const;
 const forwardUniforms = { ...sizes, eps: "f32" } as const;

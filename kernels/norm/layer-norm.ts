@@ -11,6 +11,7 @@ import {
   ceilDiv,
   defineKernel,
   entry,
+  type FloatStorage,
   GROUP,
   type Grid,
   linearGrid,
@@ -22,8 +23,6 @@ import {
 import { type AdapterTraits, isNarrow } from "../shared/adapter.ts";
 import { chained, sumsOf } from "../shared/chain.ts";
 import {
-  bufferType,
-  type FloatStorage,
   loadRow,
   type RowSpec,
   rowCandidates,
@@ -35,8 +34,8 @@ import {
   teamCall,
   teamFunctions,
   teamIndex,
-  valueType,
 } from "../shared/row.ts";
+import { bufferType, valueType } from "../shared/storage.ts";
 
 /** A row kernel whose teams take `span` rows each, with or without affine parameters. */
 export type LayerNormSpec = RowSpec & { readonly affine: "none" | "weight" | "both"; readonly span: number };

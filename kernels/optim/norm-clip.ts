@@ -6,7 +6,7 @@
 
 import { ceilDiv, defineKernel, entry, GROUP, LINEAR_GROUP, linearGrid, reads, updates, writes } from "../kernel.ts";
 import { chained, sumsOf } from "../shared/chain.ts";
-import { bufferType, valueType } from "../shared/row.ts";
+import { bufferType, valueType } from "../shared/storage.ts";
 
 export type NormSpec = { readonly norm: "2" | "inf"; readonly width: 1 | 4 };
 

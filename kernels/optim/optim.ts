@@ -24,7 +24,7 @@ import {
   updates,
   writes,
 } from "../kernel.ts";
-import { bufferType, valueType } from "../shared/row.ts";
+import { bufferType, valueType } from "../shared/storage.ts";
 
 /** What every optimiser has; `decay`: one weight decay for all, or times a factor per block of `BLOCK` parameters. */
 export type OptimSpec = {

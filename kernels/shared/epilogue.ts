@@ -1,15 +1,16 @@
 // What a matrix product or convolution does to a quad of C before it is written: bias, residual, activation.
 // y = activation(x W + bias [+ residual]) [+ residual]; everything in f32, rounded once when stored.
 
-import { reads, writes } from "../kernel.ts";
+import { type FloatStorage, reads, writes } from "../kernel.ts";
 import { ACTIVATIONS } from "./activations.ts";
 import type { EpilogueBindings, EpilogueSpec, EpilogueUnit, Finish } from "./finish.ts";
 import { mathTypes } from "./functions.ts";
 import { mathFunctions } from "./math.ts";
-import { arrayType, quadLoad, quadStore } from "./quads.ts";
+import { quadLoad, quadStore } from "./quads.ts";
+import { arrayType } from "./storage.ts";
 
 /** Bindings an epilogue needs, after the kernel's own. */
-export function epilogueBindings(spec: EpilogueSpec, dtype: "f32" | "f16", isVec: boolean): EpilogueBindings {
+export function epilogueBindings(spec: EpilogueSpec, dtype: FloatStorage, isVec: boolean): EpilogueBindings {
   const type = arrayType(dtype, isVec);
   return {
     bias: spec.bias ? reads(type) : undefined,
@@ -23,7 +24,7 @@ const load = (name: string, buffer: string, unit: EpilogueUnit): string =>
     ? `fn ${name}(at: u32, left: i32) -> f32 { return f32(${buffer}[at]); }`
     : quadLoad(name, buffer, unit === "vec");
 
-const put = (name: string, buffer: string, dtype: "f32" | "f16", unit: EpilogueUnit): string =>
+const put = (name: string, buffer: string, dtype: FloatStorage, unit: EpilogueUnit): string =>
   unit === "one"
     ? `fn ${name}(at: u32, left: i32, value: f32) { ${buffer}[at] = ${dtype}(value); }`
     : quadStore(name, buffer, dtype, unit === "vec");
@@ -32,7 +33,7 @@ const put = (name: string, buffer: string, dtype: "f32" | "f16", unit: EpilogueU
  * `fn finish(at: u32, n: u32, left: i32, value: Value) -> Value`, with Value vec4f or f32: what to store at element
  * `at` for the columns from n on, of which `left` exist.
  */
-export function epilogueText(spec: EpilogueSpec, dtype: "f32" | "f16", unit: EpilogueUnit): string {
+export function epilogueText(spec: EpilogueSpec, dtype: FloatStorage, unit: EpilogueUnit): string {
   const { bias, activation, residual, keep } = spec;
   const applied = activation === "none" ? undefined : ACTIVATIONS[activation].y;
   const steps = [

@@ -1,6 +1,6 @@
 // How a product ends: what is done to a quad of C before it is written. Nothing here; epilogue.ts has all that can be.
 
-import type { Binding } from "../kernel.ts";
+import type { Binding, FloatStorage } from "../kernel.ts";
 import type { Activation } from "./activations.ts";
 
 /** The epilogue's part of a spec. */
@@ -38,12 +38,12 @@ export interface EpilogueBindings {
 
 /** An end: its bindings, after the kernel's own, and its text. */
 export interface Finish<E extends EpilogueSpec> {
-  bindings(spec: E, dtype: "f32" | "f16", isVec: boolean): EpilogueBindings;
+  bindings(spec: E, dtype: FloatStorage, isVec: boolean): EpilogueBindings;
   /**
    * `fn finish(at: u32, n: u32, left: i32, value: Value) -> Value`, with Value vec4f or f32: what to store at element
    * `at` for the columns from n on, of which `left` exist.
    */
-  text(spec: E, dtype: "f32" | "f16", unit: EpilogueUnit): string;
+  text(spec: E, dtype: FloatStorage, unit: EpilogueUnit): string;
 }
 
 /** C as it is. */

@@ -30,9 +30,6 @@ export function numberedDims<P extends string>(
   return Object.fromEntries(entries) as Readonly<Record<`${P}${Axis}`, number>>;
 }
 
-/** WGSL type of `width` units. */
-export const unitType = (unit: MoveUnit, width: 1 | 4): string => (width === 4 ? `vec4<${unit}>` : unit);
-
 /** Items that one thread moves, a workgroup apart: on CPU adapters a workgroup costs as much as some hundred items. */
 const ITEMS = 8;
 

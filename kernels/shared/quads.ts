@@ -5,10 +5,6 @@ import { type StorageType, unroll } from "../kernel.ts";
 /** Places in a quad. */
 export const QUAD = [0, 1, 2, 3] as const;
 
-/** WGSL type of a storage array, read by quads or by elements. */
-export const arrayType = (dtype: StorageType, isVec: boolean): string =>
-  isVec ? `array<vec4<${dtype}>>` : `array<${dtype}>`;
-
 /**
  * `fn <name>(at: u32, left: i32) -> vec4f`: the quad that begins at element `at` of `buffer`, as f32. Only its first
  * `left` values exist; the others read as 0. With `isVec`, `at` is a multiple of 4 and a quad exists wholly or not at

@@ -4,16 +4,14 @@
 // that every value is read from memory once; with `slots` 0 each sweep reads the row again. Subgroup teams rely on
 // subgroups being runs of consecutive local indices, and so need a fixed subgroup size.
 
-import type { RowAxis } from "../kernel.ts";
+import type { FloatStorage, RowAxis } from "../kernel.ts";
 import { ceilDiv, entry, GROUP, LINEAR_GROUP, unroll } from "../kernel.ts";
 import { type AdapterTraits, isNarrow } from "./adapter.ts";
 import { chained, type Sum } from "./chain.ts";
+import { stored, valueType } from "./storage.ts";
 
 /** Who works on one row: one thread, one subgroup, or one workgroup (with or without subgroup operations inside). */
 export type Team = "thread" | "subgroup" | "workgroup" | "workgroup-subgroups";
-
-/** Floating-point element types in memory. */
-export type FloatStorage = "f32" | "f16";
 
 /** Structure of a row kernel: team, lanes per row, elements per access, register slots per lane (0: none), storage. */
 export type RowSpec = {
@@ -42,20 +40,6 @@ export const rowsPerGroup = (spec: RowSpec): number => groupSize(spec) / spec.la
 /** Launch geometry of `rows` rows, each a block unless `rest` says otherwise. */
 export function rowAxis(rows: number, spec: RowSpec, rest: Partial<Pick<RowAxis, "blocks" | "apart">> = {}): RowAxis {
   return { axis: 0, units: rows, perGroup: rowsPerGroup(spec), fold: true, blocks: rows, ...rest };
-}
-
-/** WGSL type of `width` values in registers. */
-export const valueType = (width: 1 | 4): string => (width === 4 ? "vec4f" : "f32");
-
-/** WGSL type of a buffer of `dtype` read `width` elements at a time. */
-export function bufferType(dtype: FloatStorage, width: 1 | 4): string {
-  return width === 4 ? `array<vec4<${dtype}>>` : `array<${dtype}>`;
-}
-
-/** WGSL expression for the stored form of `value`. */
-export function stored(value: string, dtype: FloatStorage, width: 1 | 4): string {
-  if (dtype === "f32") return value;
-  return width === 4 ? `vec4h(${value})` : `f16(${value})`;
 }
 
 /** Sum over the components of a value. */
