@@ -7,6 +7,7 @@ export { figuresOf } from "./compare/figures.ts";
 export { experimentsOfFile } from "./compare/plan.ts";
 export { readLogits } from "./files/logits-file.ts";
 export { RunFolder } from "./files/run-folder.ts";
+export { folded } from "./files/whole.ts";
 export { compareAnswers } from "./findings/agreement.ts";
 export { findings } from "./findings/findings.ts";
 export * as html from "./report/html.ts";

@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import type { TopLevelSpec } from "vega-lite";
 import { writeWholeSync } from "../../base/index.ts";
 import { plainJson } from "../../calibration/index.ts";
-import { drawPlot, experimentsOfFile, figuresOf, html, RunFolder, readLogits } from "../../cli/index.ts";
+import { drawPlot, experimentsOfFile, figuresOf, folded, html, RunFolder, readLogits } from "../../cli/index.ts";
 import { RUN_FILES } from "../../exits/index.ts";
 import type { Curve, Logits, Range } from "./measures.ts";
 
@@ -217,7 +217,7 @@ export async function testHypothesis(hypothesis: Hypothesis, options: TestOption
   };
   writeWholeSync(
     path("json"),
-    plainJson({ name, title, verdicts, levels: { draws, alpha, delta, resamples }, ...made, numbers }),
+    folded(plainJson({ name, title, verdicts, levels: { draws, alpha, delta, resamples }, ...made, numbers })),
   );
   writeWholeSync(path("md"), markdown(title, [...said, ...notes], sheets));
   const svg = await drawPlot(figure.spec, figure.about);
