@@ -10,6 +10,7 @@ export {
 export { BACKBONE_PARTS } from "./backbones/parts.ts";
 export * from "./convnext.ts";
 export * from "./efficientnet.ts";
+export * from "./imagenet-resnet.ts";
 export { Init, type InitOptions, type InitScheme, type LinearPart } from "./init.ts";
 export * from "./layers.ts";
 export { countMacs, countWork, describeStages, type StageInfo, type Work } from "./macs.ts";
@@ -44,6 +45,14 @@ export type { Fused, Pass, Prepare } from "./pass.ts";
 export { Dropout, StochasticDepth } from "./random-layers.ts";
 export { GRUCell, RNNCell } from "./recurrent.ts";
 export { type Renames, TORCHVISION } from "./renames.ts";
+export {
+  BasicBlock,
+  type BasicBlockOptions,
+  Bottleneck,
+  type Projection,
+  ResidualBlock,
+  type Shortcut,
+} from "./residual.ts";
 export * from "./resnet.ts";
 export * from "./schedules.ts";
 export { type Layer, Sequential, type SequentialItem } from "./sequential.ts";

@@ -2,7 +2,7 @@
 
 import { completer, option } from "../../base/index.ts";
 import { readOptions } from "../../engine/functions.ts";
-import { imageNetResnet } from "../resnet.ts";
+import { imageNetResnet } from "../imagenet-resnet.ts";
 import { type BackboneKind, defineBackbone } from "./kind.ts";
 
 const OPTIONS = {
