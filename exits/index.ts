@@ -175,6 +175,7 @@ export { SCHEDULES, type ScheduleRecipe } from "./training/schedules.ts";
 export type { TakenPhase } from "./training/shared-phase.ts";
 export { START_OPTIONS, type Start } from "./training/start.ts";
 export type { StartReport } from "./training/start-file.ts";
-export { CADENCE, RUN_SEED, type TrainOptions, train } from "./training/train.ts";
+export { train } from "./training/train.ts";
+export { CADENCE, RUN_SEED, type TrainOptions } from "./training/train-options.ts";
 export { FINE_TUNING, isBeginning, type RateFactors } from "./training/tuning-options.ts";
 export { VARIANT_OPTIONS, type Variants } from "./training/variants.ts";

@@ -2,19 +2,11 @@
 // - killed, interrupted, its device lost - goes on from its folder and ends with the weights, bit for bit, that it
 // would have ended with.
 
-import { type Given, type Kinds, option, what } from "../../base/index.ts";
+import { what } from "../../base/index.ts";
 import { ArgumentError, Generator, readOptions } from "../../engine/functions.ts";
 import { TrainingError } from "../errors.ts";
-import type { Method, TrainingPlan } from "../methods/method.ts";
 import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
-import {
-  type CheckpointStore,
-  type Found,
-  openCheckpoint,
-  type Position,
-  readCheckpoint,
-  startDigest,
-} from "../run/checkpoint.ts";
+import { type Found, openCheckpoint, type Position, readCheckpoint, startDigest } from "../run/checkpoint.ts";
 import { digest } from "../run/digest.ts";
 import { identityOf, type RunOptions } from "../run/identity.ts";
 import type { FolderLock } from "../run/lock.ts";
@@ -26,7 +18,6 @@ import {
   checkApart,
   checkImages,
   checkNormalised,
-  type ImageSet,
   type ImageSplits,
   shuffledBatches,
 } from "./images.ts";
@@ -34,91 +25,15 @@ import { Pace } from "./pace.ts";
 import { KEEP, PhaseRun } from "./phase-run.ts";
 import { extentOf, layOut, phaseAt, type Span } from "./phases.ts";
 import { checkWraps, phasesOf, planOf } from "./plan.ts";
-import type { Report } from "./progress.ts";
-import { completeRecipe, RECIPE_OPTIONS, type Recipe } from "./recipe.ts";
+import { completeRecipe } from "./recipe.ts";
 import { checkpointPlace, checkStore, prepareFolder, Saver } from "./saving.ts";
 import type { SharedParts, SharedPhase } from "./shared-phase.ts";
-import { loadStart, START_OPTIONS, type Start } from "./start.ts";
+import { loadStart } from "./start.ts";
 import type { StartReport } from "./start-file.ts";
 import type { TeacherRun } from "./teachers.ts";
 import { type Course, Teller } from "./telling.ts";
-import { FINE_TUNING } from "./tuning-options.ts";
-import { setVariants, VARIANT_OPTIONS, type Variants } from "./variants.ts";
-
-/** How often training looks up; the weights do not depend on it. */
-export const CADENCE = {
-  evaluateEvery: option.whole(undefined, "steps between evaluations besides those after epochs", { min: 1 }),
-  checkpointEvery: option.whole(200, "steps between checkpoints besides those after epochs", { min: 1 }),
-  logEvery: option.whole(20, "steps between rows of metrics.jsonl; nothing is read from the GPU in between", {
-    min: 1,
-  }),
-} as const;
-
-/** Seed of a run. */
-export const RUN_SEED = option.seed(0, "seed of weights, order and masks");
-
-/** Options of `train`. */
-export interface TrainOptions extends Recipe, Start, Variants, Given<typeof CADENCE> {
-  /** One of `METHODS`, or one of your own, with its defaults or as `method.with(options)` makes it. */
-  readonly method: Method | TrainingPlan;
-  /** Of the order of the images and of all masks; default 0. */
-  readonly seed?: number;
-  /** Run folder for checkpoints, metrics and cached logits (Node). A run found there is resumed. */
-  readonly dir?: string;
-  /** Where checkpoints lie instead of a folder, for pages: a run found there is resumed. */
-  readonly store?: CheckpointStore;
-  /**
-   * Folder in which runs leave a first phase that other methods have too, and find it: `train` takes over, bit for bit,
-   * what a run of the same network, data, seed and recipe has done there.
-   */
-  readonly phases?: string;
-  /** The folder's lock, where the caller has taken it; else `train` takes it for as long as it runs. */
-  readonly lock?: FolderLock;
-  /**
-   * For methods that learn from a larger network: one that was trained, with as many exits and classes. It stays as it
-   * is.
-   */
-  readonly teacher?: MultiExit;
-  /**
-   * Bytes of GPU memory for what is computed once where a backbone or a teacher does not change: features and answers
-   * of all images; default 512 MiB. What has no room is computed at every step.
-   */
-  readonly keepBytes?: number;
-  /** Batches in place of plain shuffled ones, for instance augmented ones; must depend on the position alone. */
-  readonly batches?: (set: ImageSet, options: { readonly batch: number; readonly seed: number }) => BatchSource;
-  /** Versions, adapter, commit: written beside the cached logits, for whoever finds them. */
-  readonly made?: Readonly<Record<string, string>>;
-  /** Generators that own random layers draw from, besides those that the network tells of (`Module.generators`). */
-  readonly generators?: readonly Generator[];
-  /** Default: a progress bar on a terminal, lines elsewhere. */
-  readonly report?: Report;
-  /** Stops the run after the step at hand, with a checkpoint. */
-  readonly signal?: AbortSignal;
-}
-
-const TRAIN_OPTIONS: Kinds<TrainOptions> = {
-  ...RECIPE_OPTIONS,
-  ...FINE_TUNING,
-  ...START_OPTIONS,
-  ...VARIANT_OPTIONS,
-  epochs: "number!",
-  optimizer: "any",
-  schedule: "any",
-  method: "any!",
-  seed: RUN_SEED,
-  dir: "string",
-  store: "any",
-  phases: "string",
-  teacher: "any",
-  keepBytes: "number",
-  batches: "function",
-  made: "any",
-  generators: "any",
-  ...CADENCE,
-  report: "function",
-  signal: "any",
-  lock: "any",
-};
+import { CADENCE, TRAIN_OPTIONS, type TrainOptions } from "./train-options.ts";
+import { setVariants } from "./variants.ts";
 
 /**
  * Trains `net` on `data.train` and watches it on `data.validation`. Deterministic given the seed.
