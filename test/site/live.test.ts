@@ -22,7 +22,7 @@ const page = [
   'defineLiveCode("/worker.js");',
 ].join("\n");
 
-const test = suite("live code in a browser", { skip, isOptional, timeout: 60_000 });
+const test = suite("live code in a browser", { skip, isOptional });
 let server: Server;
 let browser: Browser;
 let tab: Page;
