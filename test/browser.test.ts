@@ -30,7 +30,7 @@ function tableScript(): string {
   return [...imports, 'import { expose } from "./browser/page.ts";', `expose([${all}]);`].join("\n");
 }
 
-const test = suite("browser", { skip, isOptional });
+const test = suite("browser", { skip, isOptional, timeout: 120_000 });
 let server: Server;
 let browser: Browser;
 let tab: BrowserPage;
@@ -92,7 +92,7 @@ test("leaves no buffer in use", async () => {
   assert.is(await tab.evaluate(() => (globalThis as unknown as { page: Page }).page.close()), 0);
 });
 
-const readme = gpuSuite("README in a browser", { skip, isOptional });
+const readme = gpuSuite("README in a browser", { skip, isOptional, timeout: 120_000 });
 
 readme("its page loads the file that Node wrote, answers the same, and needs no server the next time", async () => {
   const markdown = readFileSync(fileURLToPath(new URL("../README.md", import.meta.url)), "utf8");

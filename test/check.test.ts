@@ -14,7 +14,7 @@ function passes(...args: string[]): void {
   if (status !== 0) throw new Error(`${args.join(" ")}\n${stdout}${stderr}`);
 }
 
-const test = suite("sources");
+const test = suite("sources", { timeout: 120_000 });
 test("have right types", () => passes(TSC, "--noEmit"));
 test("are linted and formatted", () =>
   passes("node_modules/@biomejs/biome/bin/biome", "check", "--error-on-warnings", "--max-diagnostics=20"));

@@ -21,7 +21,7 @@ export interface SuiteOptions {
    * It is skipped for want of a WebGPU adapter: where `--no-adapter` says that there may be none, that is no failure.
    */
   readonly lacksAdapter?: boolean;
-  /** Milliseconds until a test of the suite fails, for tests that hang; default 180 000, since machines may be busy. */
+  /** Milliseconds until a test of the suite fails; default 60 000. */
   readonly timeout?: number;
 }
 
@@ -81,7 +81,7 @@ export function draftSuite(name: string, options: SuiteOptions = {}): { record: 
     skip: options.skip,
     isOptional: options.isOptional ?? false,
     lacksAdapter: options.lacksAdapter ?? false,
-    timeout: options.timeout ?? 180_000,
+    timeout: options.timeout ?? 60_000,
     tests: [],
     hooks: { before: [], after: [], beforeEach: [], afterEach: [] },
   };

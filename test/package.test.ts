@@ -44,7 +44,7 @@ function link(name: string): void {
 /** Tools of this repository, which a user would install. */
 const LINKED = ["webgpu", "typescript-5.7", "typescript-7", "@typescript", "@types", "@webgpu", "undici-types"];
 
-const test = suite("package");
+const test = suite("package", { timeout: 180_000 });
 let tarball: string | undefined;
 atEnd(() => rmSync(project, { recursive: true }));
 
@@ -276,7 +276,7 @@ for (const bundle of BUNDLES) {
   });
 }
 
-const running = adapterSuite("package in Node");
+const running = adapterSuite("package in Node", { timeout: 180_000 });
 
 running.before(() => {
   installOnce();
@@ -299,7 +299,7 @@ running("the sortie command shows nothing that a native library prints of its ow
   assert.equal([status, stderr], [0, ""], stdout);
 });
 
-const paged = suite("package in a page", { skip, isOptional });
+const paged = suite("package in a page", { skip, isOptional, timeout: 120_000 });
 
 paged("its one-file builds run as they are, and compute to the bit what the sources do", async () => {
   installOnce();

@@ -10,7 +10,7 @@ import { assert, suite } from "./harness.ts";
 import { linesOf, readLine, saveLogits, walk } from "./walk.ts";
 
 const blocks = blocksOf(readFileSync(new URL("../README.md", import.meta.url), "utf8"));
-const test = gpuSuite("README");
+const test = gpuSuite("README", { timeout: 120_000 });
 
 test("its code runs and prints what it says", async () => {
   const program = blocks.flatMap(({ language, text }) => (language === "ts" ? [text] : [])).join("\n");

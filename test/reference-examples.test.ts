@@ -33,7 +33,7 @@ const saidBy = (code: string): string[] =>
     .filter((line) => line.startsWith("console.log("))
     .map((line) => /; \/\/ (.*)$/.exec(line)?.[1] ?? "");
 
-const test = gpuSuite("examples of the reference");
+const test = gpuSuite("examples of the reference", { timeout: 60_000 });
 const all = examples();
 
 for (const [name, code] of all)

@@ -148,7 +148,7 @@ test("seeds count in the mean; of three and more each resample draws", () => {
   assert.ok(new Set(drawn).size > 1, String(drawn));
 });
 
-const gpu = gpuSuite("bench: a claim over trained runs");
+const gpu = gpuSuite("bench: a claim over trained runs", { timeout: 120_000 });
 gpu("h5: its config trains, and its script reads, to the end", async () => {
   const folder = mkdtempSync(join(tmpdir(), "sortie-claim-"));
   try {

@@ -12,7 +12,7 @@ import { gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 import { bundle, CHROMIUM, FLAGS, isOptional, serve, skip } from "./serving.ts";
 
-const test = gpuSuite("pictures in a browser", { skip, isOptional });
+const test = gpuSuite("pictures in a browser", { skip, isOptional, timeout: 120_000 });
 
 const FILES = ["base420.jpg", "progressive.jpg", "turned6.jpg", "grey.jpg", "palette.png", "turned.png"];
 const INPUT = [12, 10, 3] as const;

@@ -57,7 +57,7 @@ here("answer for ever as they did", async () => {
   agrees({ classes: [...classes], exits: [...exits], scores: [...scores] });
 });
 
-const test = suite("recorded models in a browser", { skip, isOptional });
+const test = suite("recorded models in a browser", { skip, isOptional, timeout: 120_000 });
 test("a page answers by one file, for bytes and for a picture", async () => {
   const server = await serve(await bundle(SCRIPT, folder), {
     "/model.recorded.safetensors": ["application/octet-stream", recorded],

@@ -14,7 +14,7 @@ import { writeRun } from "../cli/synthetic-run.ts";
 import { assert, suite } from "../harness.ts";
 import { CHROMIUM, FLAGS, isOptional, skip } from "./serving.ts";
 
-const reports = suite("report in a browser", { skip, isOptional });
+const reports = suite("report in a browser", { skip, isOptional, timeout: 120_000 });
 const run = mkdtempSync(join(tmpdir(), "sortie-browser-"));
 let viewer: Browser;
 

@@ -43,7 +43,7 @@ interface Said {
 }
 
 const skip = existsSync(CHROMIUM) ? undefined : `${CHROMIUM} is missing; as root, run: apt-get install chromium`;
-const test = suite("wasm in a browser", { skip, isOptional: process.platform !== "linux" });
+const test = suite("wasm in a browser", { skip, isOptional: process.platform !== "linux", timeout: 120_000 });
 let server: Server;
 /** Paths that were asked for since it was emptied. */
 const asked: string[] = [];

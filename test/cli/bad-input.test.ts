@@ -11,7 +11,7 @@ import { assert } from "../harness.ts";
 import { run } from "./command-line.ts";
 import { freePort } from "./servers.ts";
 
-const test = gpuSuite("cli: bad input");
+const test = gpuSuite("cli: bad input", { timeout: 120_000 });
 const folder = mkdtempSync(join(tmpdir(), "sortie-bad-"));
 test.after(() => rmSync(folder, { recursive: true }));
 

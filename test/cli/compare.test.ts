@@ -14,7 +14,7 @@ import { written } from "./written.ts";
 
 const out = mkdtempSync(join(tmpdir(), "sortie-compare-"));
 
-const gpu = gpuSuite("cli compare");
+const gpu = gpuSuite("cli compare", { timeout: 120_000 });
 gpu.after(() => rmSync(out, { recursive: true }));
 
 const SMALL = [

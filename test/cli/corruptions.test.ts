@@ -9,7 +9,7 @@ import { buildNetwork, Evaluator, toTable, weightsDigest } from "../../exits/ind
 import { gpuSuite } from "../gpu.ts";
 import { assert, failsWith } from "../harness.ts";
 
-const test = gpuSuite("cli: corruptions");
+const test = gpuSuite("cli: corruptions", { timeout: 120_000 });
 
 test("rows are what evaluation says of corrupted images, shifts are told against clean ones, means count what counts", async () => {
   const { test: images } = glyphs({ train: 0, validation: 0, calibration: 0, test: 60, seed: 3 });

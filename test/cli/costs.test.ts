@@ -7,7 +7,7 @@ import { assert, suite } from "../harness.ts";
 import { run } from "./command-line.ts";
 import { writeRun } from "./synthetic-run.ts";
 
-const test = suite("cli costs in milliseconds");
+const test = suite("cli costs in milliseconds", { timeout: 120_000 });
 const out = mkdtempSync(join(tmpdir(), "sortie-costs-"));
 const dir = writeRun(join(out, "run"));
 test.after(() => rmSync(out, { recursive: true }));

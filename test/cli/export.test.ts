@@ -12,7 +12,7 @@ import { gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 import { run } from "./command-line.ts";
 
-const test = gpuSuite("cli export");
+const test = gpuSuite("cli export", { timeout: 120_000 });
 const out = mkdtempSync(join(tmpdir(), "sortie-export-"));
 const dir = join(out, "small");
 const file = join(out, "model.sortie.safetensors");

@@ -11,7 +11,7 @@ import { gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 import { run } from "./command-line.ts";
 
-const test = gpuSuite("cli: fine-tuning");
+const test = gpuSuite("cli: fine-tuning", { timeout: 120_000 });
 const out = mkdtempSync(join(tmpdir(), "sortie-tuned-"));
 test.after(() => rmSync(out, { recursive: true }));
 

@@ -219,6 +219,7 @@ decisions("scores and levels are those of calibration, for sure and unsure sampl
 const inPython = suite("onnx: decisions in Python", {
   skip: lackOfPython(["numpy"]),
   isOptional: true,
+  timeout: 60_000,
 });
 
 /** Rows of logits that are no numbers, or make none, by their names. */

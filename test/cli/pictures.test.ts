@@ -11,7 +11,7 @@ import { assert } from "../harness.ts";
 import { run } from "./command-line.ts";
 import { drawPictures } from "./drawn-pictures.ts";
 
-const test = gpuSuite("cli pictures");
+const test = gpuSuite("cli pictures", { timeout: 180_000 });
 const work = mkdtempSync(join(tmpdir(), "sortie-own-"));
 const before = process.env["SORTIE_CACHE"];
 process.env["SORTIE_CACHE"] = join(work, "cache");

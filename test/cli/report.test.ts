@@ -101,7 +101,7 @@ test("colours go from light to dark, and text is safe in HTML", () => {
   assert.is(escapeHtml('<a href="x">&'), "&lt;a href=&quot;x&quot;&gt;&amp;");
 });
 
-const runs = suite("report of a run");
+const runs = suite("report of a run", { timeout: 120_000 });
 const dir = mkdtempSync(join(tmpdir(), "sortie-report-"));
 runs.before(() => writeRun(dir));
 runs.after(() => rmSync(dir, { recursive: true }));

@@ -5,7 +5,7 @@ import { assert, suite } from "../harness.ts";
 import { fuzz } from "../torture/fuzz.ts";
 import { mutated } from "../torture/mutations.ts";
 
-const test = suite("files under fire");
+const test = suite("files under fire", { timeout: 120_000 });
 
 test("mutated files of every format are read or refused by the library's own errors, with the file's name", async () => {
   const { inputs, readers, faults } = await fuzz({ inputs: 720, seed: 7 });

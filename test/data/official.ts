@@ -16,7 +16,7 @@ export const realFolder = (name: string): string =>
 /** Options of a suite that needs real files: where they are not at hand, it is skipped, and the reason printed. */
 export function skipWithout(name: string): SuiteOptions {
   const skip = existsSync(realFolder(name)) ? undefined : `no folder of the real files, ../shared/data/${name}`;
-  return { skip, isOptional: true };
+  return { skip, isOptional: true, timeout: 120_000 };
 }
 
 /** Calls `body` with an empty folder that is removed afterwards. */

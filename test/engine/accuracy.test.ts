@@ -4,7 +4,7 @@
 import { CASES, measureRange } from "../../bench/accuracy.ts";
 import { gpuSuite } from "../gpu.ts";
 
-const test = gpuSuite("accuracy");
+const test = gpuSuite("accuracy", { timeout: 60_000 });
 for (const one of CASES) {
   test(one.name, async () => {
     for (const over of one.ranges) {

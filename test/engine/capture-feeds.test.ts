@@ -6,7 +6,7 @@ import { device, gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 import { messageOf, rejectionOf } from "./messages.ts";
 
-const test = gpuSuite("capture feeds");
+const test = gpuSuite("capture feeds", { timeout: 60_000 });
 
 const N = 300;
 const rows = { shape: [N], dtype: "i32" } as const;

@@ -15,7 +15,7 @@ import { checkCase, drawn, mulberry } from "./ops/check.ts";
 import { type Draw, isHalf, type OpRow } from "./ops/row.ts";
 import { inProcess } from "./process.ts";
 
-const test = gpuSuite("devices");
+const test = gpuSuite("devices", { timeout: 180_000 });
 
 const folder = new URL("./ops/", import.meta.url);
 const rows: OpRow[] = [];

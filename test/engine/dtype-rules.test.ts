@@ -7,7 +7,7 @@ import { device, gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 import { DTYPES, dtypes, isFloat, NUMBERS, TENSORS } from "./dtype-table.ts";
 
-const test = gpuSuite("dtype rules of other ops");
+const test = gpuSuite("dtype rules of other ops", { timeout: 120_000 });
 const refused = (call: () => unknown, label: string): void =>
   assert.throws(call, (error: unknown) => error instanceof SortieError, `${label} is not refused`);
 /** Runs checks of dtypes: nothing reaches the GPU, but kernels are made and must be valid. */

@@ -195,7 +195,7 @@ const ofNumbers = (make: Make): Trial[] =>
     ]),
   );
 
-const test = gpuSuite("dtype rules");
+const test = gpuSuite("dtype rules", { timeout: 120_000 });
 const MAKERS: readonly (readonly [Rule["op"], Make])[] = [
   ...RULES.map((rule) => [rule.op, (a: Side, b: Side, met: DType | undefined) => arithmetic(rule, a, b, met)] as const),
   ...COMPARISONS.map(

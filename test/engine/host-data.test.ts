@@ -6,7 +6,7 @@ import { gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 import { messageOf, rejectionOf } from "./messages.ts";
 
-const test = gpuSuite("host data");
+const test = gpuSuite("host data", { timeout: 60_000 });
 const never = (value: unknown): never => value as never;
 
 const WRONG: readonly (readonly [data: unknown, message: string])[] = [

@@ -217,7 +217,7 @@ const HOT: Readonly<
   ],
 };
 
-const hot = gpuSuite("live rows, wide");
+const hot = gpuSuite("live rows, wide", { timeout: 180_000 });
 for (const [family, of] of Object.entries(HOT)) {
   hot(family, async () => {
     for (const n of PRODUCTS.test(family) ? COLUMNS : [24, 96]) {

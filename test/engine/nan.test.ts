@@ -83,7 +83,7 @@ const UNARY: readonly (readonly [string, (x: Tensor) => Tensor, (x: number) => n
   ["clamp to infinity", (x) => s.clamp(x, { min: -INF, max: INF }), (x) => x],
 ];
 
-const test = gpuSuite("NaN and infinities");
+const test = gpuSuite("NaN and infinities", { timeout: 120_000 });
 for (const [op, call, value, slope] of UNARY) {
   test(op, async () => {
     // Where a formula is not elementary, elements between its ends are left to the op table.

@@ -9,7 +9,7 @@ import { messageOf } from "./messages.ts";
 import { drawn, list, mulberry } from "./ops/check.ts";
 import type { OpCase, OpRow, Ref } from "./ops/row.ts";
 
-const test = gpuSuite("second derivatives");
+const test = gpuSuite("second derivatives", { timeout: 180_000 });
 const values = async (x: s.Tensor) => [...(await x.read())];
 
 test("grad of grad", async () => {

@@ -6,7 +6,7 @@ import * as s from "../../engine/index.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 
-const test = gpuSuite("convolutions by windows");
+const test = gpuSuite("convolutions by windows", { timeout: 120_000 });
 
 /** Lines of two pieces, the last one short; blocks of channels, too. */
 const [X, W] = [

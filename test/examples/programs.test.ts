@@ -13,7 +13,7 @@ import { lackOfPython, PYTHON } from "../python.ts";
 
 const folder = fileURLToPath(new URL("../../examples/", import.meta.url));
 const work = mkdtempSync(join(tmpdir(), "sortie-examples-"));
-const test = gpuSuite("examples");
+const test = gpuSuite("examples", { timeout: 120_000 });
 
 /** Lines that a file prints, as in guides: numbers may be others. */
 const PRINTS: Readonly<Record<string, string>> = {

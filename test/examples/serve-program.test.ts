@@ -9,7 +9,7 @@ import type { Answers as Answered } from "../../exits/index.ts";
 import { assert, atEnd, errorOf, suite } from "../harness.ts";
 import { image, MODEL, measure, postBytes, root, until } from "./serving.ts";
 
-const test = suite("serve: program and batches");
+const test = suite("serve: program and batches", { timeout: 60_000 });
 
 test("a batch waits for others until its deadline, and no longer once it is full", async () => {
   const batches: number[] = [];

@@ -19,7 +19,7 @@ const OPTIONS: ServeOptions = {
   labels: 1000,
 };
 
-const test = suite("serve");
+const test = suite("serve", { timeout: 60_000 });
 const open: FastifyInstance[] = [];
 atEnd(async () => {
   for (const app of open) await app.close();

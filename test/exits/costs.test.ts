@@ -6,7 +6,7 @@ import { device, gpuSuite } from "../gpu.ts";
 import { assert, failsWith } from "../harness.ts";
 import { smallNet } from "./small.ts";
 
-const test = gpuSuite("exits: measured costs");
+const test = gpuSuite("exits: measured costs", { timeout: 120_000 });
 
 test("every exit has its milliseconds, for full, filled and empty batches; memory is given back", async () => {
   const net = smallNet(2);

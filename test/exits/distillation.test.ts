@@ -38,7 +38,7 @@ import { exitWeightsAt, lossOf, siteOf, trackOf } from "./track.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sortie-distillation-"));
 
-const formulas = gpuSuite("exits: methods that distil agree with their formulas in float64");
+const formulas = gpuSuite("exits: methods that distil agree with their formulas in float64", { timeout: 120_000 });
 for (const [name, formula] of Object.entries(FORMULAS))
   formulas(name, () => checkCase(device(), name, caseOf(formula), 1));
 
@@ -85,7 +85,7 @@ test("SAFE-KD learns from its averages, from a larger network, or from itself as
   );
 });
 
-const running = gpuSuite("exits: methods that distil, at work");
+const running = gpuSuite("exits: methods that distil, at work", { timeout: 120_000 });
 
 running.after(() => rmSync(folder, { recursive: true }));
 

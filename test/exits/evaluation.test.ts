@@ -5,7 +5,7 @@ import { gpuSuite } from "../gpu.ts";
 import { assert, errorOf } from "../harness.ts";
 import { barSplits, bars, joint, quiet, smallNet } from "./small.ts";
 
-const test = gpuSuite("exits: evaluation");
+const test = gpuSuite("exits: evaluation", { timeout: 120_000 });
 
 /** Parts of more than one batch each. */
 const longSplits = () => ({

@@ -35,7 +35,7 @@ import { assert, errorOf, failsWith } from "../harness.ts";
 import { barNet, barSplits, joint, quiet, smallNet, weightsAfter } from "./small.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sortie-tuning-"));
-const test = gpuSuite("exits: fine-tuning");
+const test = gpuSuite("exits: fine-tuning", { timeout: 180_000 });
 test.after(() => rmSync(folder, { recursive: true }));
 
 type Tuned = Partial<TrainOptions> & Pick<TrainOptions, "method">;

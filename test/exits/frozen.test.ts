@@ -30,7 +30,7 @@ import { gpuSuite } from "../gpu.ts";
 import { assert, failsWith, suite } from "../harness.ts";
 import { barSplits, planNet, quiet } from "./small.ts";
 
-const test = gpuSuite("exits: methods on frozen backbones");
+const test = gpuSuite("exits: methods on frozen backbones", { timeout: 120_000 });
 const FROZEN = ["calexnet", "calexnet-reference", "ptee", "ztw", "jei-dnn"] as const;
 const [N, K, C] = [7, 3, 5] as const;
 const SITE: PhaseSite = {

@@ -8,7 +8,7 @@ import { assert, failsWith } from "../harness.ts";
 import { paperDevice } from "../kernels/paper.ts";
 import { bars, smallNet } from "./small.ts";
 
-const test = gpuSuite("exits: what inference costs");
+const test = gpuSuite("exits: what inference costs", { timeout: 120_000 });
 const closed = { thresholds: [Number.POSITIVE_INFINITY] };
 
 /** Dispatches of one image that runs to the end, once the weights are prepared. */

@@ -11,7 +11,7 @@ import { device, gpuSuite } from "../gpu.ts";
 import { assert, failsWith } from "../harness.ts";
 import { barSplits, bars, joint, quiet, smallNet } from "./small.ts";
 
-const test = gpuSuite("exits: networks that go");
+const test = gpuSuite("exits: networks that go", { timeout: 120_000 });
 test.before(() => device().pool.trim());
 const set = bars(75, "test", 500);
 const options = { batch: 32, normalise: { mean: set.meta.mean, std: set.meta.std } };

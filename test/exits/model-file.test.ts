@@ -31,7 +31,7 @@ import { assert, suite } from "../harness.ts";
 import { ARCHITECTURES, modelOf, TEST_SET } from "./models.ts";
 
 const files = fileURLToPath(new URL("./files/", import.meta.url));
-const test = gpuSuite("exits: model files");
+const test = gpuSuite("exits: model files", { timeout: 120_000 });
 const dir = mkdtempSync(join(tmpdir(), "sortie-model-"));
 const path = join(dir, "model.sortie.safetensors");
 test.after(() => rmSync(dir, { recursive: true }));
@@ -397,7 +397,7 @@ damage("a page that is refused its caches has its model all the same; one withou
   }
 });
 
-const places = adapterSuite("exits: devices of model files");
+const places = adapterSuite("exits: devices of model files", { timeout: 120_000 });
 
 const instance = create([]);
 

@@ -22,7 +22,7 @@ import { gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 import { barSplits, planNet, quiet, smallNet, weightsOf } from "./small.ts";
 
-const test = gpuSuite("exits: further epochs");
+const test = gpuSuite("exits: further epochs", { timeout: 180_000 });
 
 /** Files in memory, and what the last of them holds. */
 function storeOf() {

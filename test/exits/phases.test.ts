@@ -43,7 +43,7 @@ import { assert, errorOf, failsWith } from "../harness.ts";
 import { barSplits, joint, quiet, smallNet, weightsAfter } from "./small.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sortie-phases-"));
-const test = gpuSuite("exits: phases");
+const test = gpuSuite("exits: phases", { timeout: 120_000 });
 test.after(() => rmSync(folder, { recursive: true }));
 
 const weighted = (seen: Seen): Tensor => weighExits(exitMeans(exitCrossEntropy(seen, 0)), seen.exitWeights);

@@ -12,7 +12,7 @@ import { device, gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 import { SUBJECTS } from "./subjects.ts";
 
-const test = gpuSuite("exits: networks prepared for inference");
+const test = gpuSuite("exits: networks prepared for inference", { timeout: 180_000 });
 const N = 9;
 
 /** Gives every norm weights and statistics that differ between channels. */

@@ -18,7 +18,7 @@ import { agreesWith, fileOf, KINDS, MANY, SCORES, takesAlike } from "./alike.ts"
 import { ARCHITECTURES, modelOf, tableOf } from "./models.ts";
 import { bars } from "./small.ts";
 
-const test = gpuSuite("exits: recorded models");
+const test = gpuSuite("exits: recorded models", { timeout: 180_000 });
 
 /** The classifier of a recorded model, all memory of which was garbage. */
 const opened = (bytes: Uint8Array<ArrayBuffer>, options: LoadRecordedOptions = {}): Promise<RecordedClassifier> =>

@@ -26,7 +26,7 @@ import { assert, errorOf, failsWith } from "../harness.ts";
 import { barSplits, blends, joint, quiet, smallNet, weightsAfter } from "./small.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sortie-resume-"));
-const test = gpuSuite("exits: resumed training");
+const test = gpuSuite("exits: resumed training", { timeout: 120_000 });
 test.after(() => rmSync(folder, { recursive: true }));
 
 test("an abort leaves a checkpoint, and the run goes on from it", async () => {

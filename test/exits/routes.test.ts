@@ -10,7 +10,7 @@ import { device, gpuSuite } from "../gpu.ts";
 import { assert, failsWith } from "../harness.ts";
 import { bars, smallNet } from "./small.ts";
 
-const test = gpuSuite("exits: routes and streams");
+const test = gpuSuite("exits: routes and streams", { timeout: 120_000 });
 const set = bars(75, "test", 500);
 const pixels = 64;
 

@@ -16,7 +16,7 @@ const files = fileURLToPath(new URL("./files/", import.meta.url));
 const committed = (): Uint8Array => readFileSync(join(files, "model-1-resnet.sortie.safetensors"));
 const wasm = { runtime: "wasm" } as const;
 
-const test = suite("exits: runtimes without an adapter");
+const test = suite("exits: runtimes without an adapter", { timeout: 60_000 });
 
 /** Runs `body` where WebGPU has no adapter, and no device lives. */
 async function withoutAdapter(body: () => Promise<void>): Promise<void> {

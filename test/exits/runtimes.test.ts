@@ -14,7 +14,7 @@ import { bars } from "./small.ts";
 
 const wasm = { runtime: "wasm" } as const;
 
-const test = gpuSuite("exits: runtimes");
+const test = gpuSuite("exits: runtimes", { timeout: 120_000 });
 test("wasm, WebGPU and the table decide alike on thousands of images, for every score and policy kind", async () => {
   const model = await modelOf("resnet");
   const plain = await tableOf(model.net, MANY);

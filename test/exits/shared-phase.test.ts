@@ -23,7 +23,7 @@ import { assert, errorOf } from "../harness.ts";
 import { quiet, weightsAfter } from "./small.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sortie-shared-phase-"));
-const test = gpuSuite("exits: a phase that another run has done");
+const test = gpuSuite("exits: a phase that another run has done", { timeout: 120_000 });
 test.after(() => rmSync(folder, { recursive: true }));
 
 /** Mirroring, momentum and clipping: all that a phase could leave to those behind it. */

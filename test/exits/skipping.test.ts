@@ -24,7 +24,7 @@ import { assert, failsWith } from "../harness.ts";
 import { barSplits, blends, quiet, smallNet, weightsAfter, weightsOf } from "./small.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sortie-skipping-"));
-const test = gpuSuite("exits: training without handled samples");
+const test = gpuSuite("exits: training without handled samples", { timeout: 120_000 });
 test.after(() => rmSync(folder, { recursive: true }));
 
 const VIT: Architecture = {

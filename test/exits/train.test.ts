@@ -25,7 +25,7 @@ import { assert, errorOf, failsWith } from "../harness.ts";
 import { barSplits, bars, blends, joint, quiet, smallNet, weightsAfter } from "./small.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sortie-train-"));
-const test = gpuSuite("exits: training");
+const test = gpuSuite("exits: training", { timeout: 120_000 });
 test.after(() => rmSync(folder, { recursive: true }));
 
 test("learns; the history says how", async () => {

@@ -9,7 +9,7 @@ import { gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 import { barSplits, joint, quiet, weightsOf } from "./small.ts";
 
-const test = gpuSuite("exits: kernels' variants");
+const test = gpuSuite("exits: kernels' variants", { timeout: 180_000 });
 
 /** Weights and statistics after a run on a device of its own, which has these choices, and those that it ends with. */
 async function after(

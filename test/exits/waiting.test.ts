@@ -5,7 +5,7 @@ import { device, gpuSuite } from "../gpu.ts";
 import { assert, failsWith } from "../harness.ts";
 import { bars, smallNet } from "./small.ts";
 
-const test = gpuSuite("exits: rows that wait");
+const test = gpuSuite("exits: rows that wait", { timeout: 120_000 });
 const set = bars(75, "test", 500);
 const lot = (first: number, count: number): Uint8Array => set.images.slice(64 * first, 64 * (first + count));
 const route = ["wait", "compact"] as const;

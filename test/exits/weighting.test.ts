@@ -29,7 +29,7 @@ import { caseOf, ce, indexOfMost, logP, type Row, sigmoid, total } from "./loss-
 import { exitWeightsAt, lossOf, trackOf } from "./track.ts";
 import { WEIGHTING_FORMULAS } from "./weighting-formulas.ts";
 
-const formulas = gpuSuite("exits: methods that weigh agree with their formulas in float64");
+const formulas = gpuSuite("exits: methods that weigh agree with their formulas in float64", { timeout: 120_000 });
 for (const [name, formula] of Object.entries(WEIGHTING_FORMULAS))
   formulas(name, () => checkCase(device(), name, caseOf(formula), 1));
 

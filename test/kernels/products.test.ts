@@ -62,7 +62,7 @@ const call = (m: number, n: number, k: number, batch: number, ta: boolean, tb: b
   isSplit: false,
 });
 
-const variants = adapterSuite("product variants");
+const variants = adapterSuite("product variants", { timeout: 180_000 });
 for (const one of [
   call(65, 36, 40, 1, false, false),
   call(33, 18, 21, 3, true, false),

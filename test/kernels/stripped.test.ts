@@ -13,7 +13,7 @@ import { assert, suite } from "../harness.ts";
 import type { KernelText } from "./texts.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const test = suite("texts of kernels in the package");
+const test = suite("texts of kernels in the package", { timeout: 180_000 });
 
 /** Tokens of WGSL as its specification takes them: the longest first. */
 const TOKEN =

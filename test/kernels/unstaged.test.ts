@@ -8,7 +8,7 @@ import { NO_EPILOGUE } from "../../kernels/shared/finish.ts";
 import { loadUnstaged } from "../../kernels/shared/gemm.ts";
 import { assert, suite } from "../harness.ts";
 
-const test = suite("texts that are loaded");
+const test = suite("texts that are loaded", { timeout: 60_000 });
 
 test("a graphics card has its own until a choice names another, which is then found", async () => {
   await loadUnstaged();

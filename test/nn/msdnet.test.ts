@@ -8,7 +8,7 @@ import { mulberry } from "../engine/ops/check.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert, failsWith } from "../harness.ts";
 
-const test = gpuSuite("nn: msdnet");
+const test = gpuSuite("nn: msdnet", { timeout: 120_000 });
 
 const withExits = (backbone: Backbone): MultiExit =>
   multiExit(backbone, { after: backbone.stages.slice(0, -1).map(({ name }) => name), head: HEADS.msdnet, seed: 2 });

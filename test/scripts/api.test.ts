@@ -11,7 +11,7 @@ const HINT =
   "the exports have changed: run `npm run api`, look at the diff, and say in CHANGELOG.md what users have to change";
 
 let reports = new Map<string, string>();
-const test = suite("public exports");
+const test = suite("public exports", { timeout: 120_000 });
 
 test.before(() => {
   reports = apiReports();

@@ -15,7 +15,7 @@ import { MODULES } from "./modules.ts";
 import { PAGES } from "./pages.ts";
 import { PREPARED } from "./prepared.ts";
 
-const test = gpuSuite("guides");
+const test = gpuSuite("guides", { timeout: 120_000 });
 
 for (const { file, text } of PAGES.filter((page) => page.file.startsWith("site/"))) {
   const blocks = blocksOf(text);

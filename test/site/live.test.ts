@@ -22,7 +22,7 @@ const page = [
   'defineLiveCode("/worker.js");',
 ].join("\n");
 
-const test = suite("live code in a browser", { skip, isOptional });
+const test = suite("live code in a browser", { skip, isOptional, timeout: 60_000 });
 let server: Server;
 let browser: Browser;
 let tab: Page;
