@@ -51,7 +51,7 @@ export const attentionUniforms: Readonly<Record<AttentionUniform, UniformType>> 
 export type AttentionDims = Dims<AttentionUniform>;
 
 /** Entry point of `group` threads. @internal */
-export const attentionEntry = ({ group }: AttentionSpec): string => `${entry(group)}`;
+export const attentionEntry = ({ group }: AttentionSpec): string => entry(group);
 
 /** Address, in accesses of `width`, of row `row` of the operand laid out as `layout` (q, k, v or o). @internal */
 export const rowAddress = ({ width }: AttentionSpec, layout: string, row: string): string =>

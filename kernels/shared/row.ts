@@ -56,7 +56,7 @@ export function rowEntry(spec: RowSpec): string {
     spec.team === "subgroup" || spec.team === "workgroup-subgroups"
       ? ", @builtin(subgroup_invocation_id) sg_lane: u32, @builtin(subgroup_size) sg_size: u32"
       : "";
-  return `${entry(groupSize(spec), subgroup)}`;
+  return entry(groupSize(spec), subgroup);
 }
 
 /** Declares `lane` (within the team) and `team` (index of the row, unclamped). */

@@ -27,7 +27,7 @@ const NOT_OPS = new Set(
 );
 
 const rows = await opRows();
-const table = adapterSuite("op table");
+const table = adapterSuite("op table", { timeout: 180_000 });
 for (const { op, cases } of rows) {
   table(op, async () => {
     assert.ok(cases.length > 0, `${op} has no case`);

@@ -247,6 +247,33 @@ choice("shares of k cover it, and an empty k has one", () => {
     );
   }
 });
+choice("shares of a convolution's outputs cover them, and stay in a CPU's cache", () => {
+  const square = { kh: 3, kw: 3, groups: 1, dilation: [1, 1] } as const;
+  for (const [w, c, o, step] of [
+    [28, 32, 32, 1],
+    [14, 64, 128, 2],
+    [7, 128, 128, 1],
+  ] as const) {
+    const out = w / step;
+    const g = {
+      ...large,
+      ...square,
+      batch: 128,
+      h: w,
+      w,
+      c,
+      oh: out,
+      ow: out,
+      o,
+      stride: [step, step],
+    } as ConvGeometry;
+    const [lines, bytes] = [128 * out, 4 * (step * w * c + out * o)];
+    const { splits, share } = convWeightDims(g, cpu);
+    assert.ok(splits * share >= lines && (splits - 1) * share < lines, `${splits} x ${share} of ${lines} lines`);
+    assert.ok(splits > 1 && share * bytes <= 400 * 1024, `${share} lines are ${share * bytes} bytes`);
+    assert.ok(convWeightDims({ ...g, batch: 1 }, cpu).splits < splits);
+  }
+});
 choice("more workgroups than an axis holds are folded", () => {
   const big = dimsOf(call(1, 1, 4, 5_000_000, false, false));
   const spec = matmulSpecs(call(1, 1, 4, 5_000_000, false, false), cpu)[0]!;
