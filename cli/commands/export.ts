@@ -64,7 +64,7 @@ Of a model file it makes these two too: --format onnx or recorded with a TARGET.
     noPolicy: option.toggle(false, "without one: every image runs to the last exit"),
     weights: option.choice(
       ["last", "best"],
-      "which weights (default: those that the policy was certified on; without a policy, last)",
+      "which weights (default: those that the policy was calibrated on; without a policy, last)",
       { default: undefined },
     ),
     force: option.toggle(false, "replace what is at TARGET: a file, or a folder that an earlier export wrote"),
@@ -211,20 +211,21 @@ async function gather({ folder, policy, weights }: Wanted, device: Device) {
     );
   const { shape, mean, std } = imagesOf(await checkpointRun(paths.last), paths.last);
   const net = makeNetwork(config, { train: { shape, classes: record.classes } }, device);
-  const certified = policy?.result.ok ? policy.result.origin?.weights : undefined;
-  const candidates: readonly Which[] = weights ? [weights] : certified === undefined ? ["last"] : ["last", "best"];
+  // A policy that refuses says of which weights, and stands in the file for these alone.
+  const own = policy?.result.origin?.weights;
+  const candidates: readonly Which[] = weights ? [weights] : own === undefined ? ["last"] : ["last", "best"];
   let chosen: Which | undefined;
   for (const which of candidates) {
     if (!existsSync(paths[which])) continue;
     await loadWeights(paths[which], net.state());
     chosen = which;
-    if (certified === undefined || certified === (await weightsDigest(net.state().values()))) break;
+    if (own === undefined || own === (await weightsDigest(net.state().values()))) break;
     chosen = undefined;
   }
   if (chosen === undefined) {
     const tried = candidates.map((which) => paths[which]).join(" and ");
     throw new SortieError(
-      `export: the policy must be of these weights; ${tried} hold others than it was certified on. Calibrate again, or say --no-policy.`,
+      `export: the policy must be of these weights; ${tried} hold others than it was calibrated on. Calibrate again, or say --no-policy.`,
     );
   }
   const { made, protocol, samples, parameters, started, finished } = record;

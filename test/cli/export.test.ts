@@ -16,6 +16,8 @@ const test = gpuSuite("cli export", { timeout: 120_000 });
 const out = mkdtempSync(join(tmpdir(), "sortie-export-"));
 const dir = join(out, "small");
 const file = join(out, "model.sortie.safetensors");
+/** A policy that certifies nothing, made by a test. */
+const refusing = join(out, "refusing.json");
 test.after(() => rmSync(out, { recursive: true }));
 
 const SIZES = { train: 256, validation: 200, calibration: 400, test: 100 };
@@ -143,7 +145,6 @@ test("without a policy, or with one that refuses, nothing leaves early, which is
   assert.match(plain.text, /^There is no policy: every image runs to the last exit\. Nothing is promised\.$/m);
   assert.match(plain.text, /^There are no thresholds: nothing leaves early\. sortie calibrate RUN finds some\.$/m);
   assert.is((await readModel(file)).record.policy, undefined);
-  const refusing = join(out, "refusing.json");
   assert.is((await run("calibrate", dir, "--alpha", "0.00001", "--out", refusing)).code, 2);
   const refused = await run("export", dir, file, "--policy", refusing, "--force");
   assert.match(refused.text, /^The policy certifies nothing: nothing leaves early\.$/m);
@@ -152,7 +153,7 @@ test("without a policy, or with one that refuses, nothing leaves early, which is
   assert.equal([...new Set((await classifier.classify(images.images)).exits)], [2]);
 });
 
-test("takes the weights that the policy was certified on, and no others", async () => {
+test("takes the weights that the policy was calibrated on, and no others, also where it refuses", async () => {
   const [last, best] = [join(dir, "last.safetensors"), join(dir, "best.safetensors")];
   const [lastBytes, bestBytes] = [readFileSync(last), readFileSync(best)];
   try {
@@ -192,9 +193,14 @@ test("takes the weights that the policy was certified on, and no others", async 
     assert.match(text, /^resnet, the best weights;/);
     rmSync(file);
     const wanted = await run("export", dir, file, "--weights", "last");
-    const message = `export: the policy must be of these weights; ${last} hold others than it was certified on. Calibrate again, or say --no-policy.`;
+    const message = `export: the policy must be of these weights; ${last} hold others than it was calibrated on. Calibrate again, or say --no-policy.`;
     assert.equal([wanted.code, wanted.text], [1, message]);
     assert.is(existsSync(file), false);
+    const refused = await run("export", dir, file, "--policy", refusing);
+    assert.match(refused.text, /^resnet, the best weights;/);
+    rmSync(file);
+    const others = await run("export", dir, file, "--policy", refusing, "--weights", "last");
+    assert.equal([others.code, others.text, existsSync(file)], [1, message, false]);
   } finally {
     writeFileSync(last, lastBytes);
     writeFileSync(best, bestBytes);
