@@ -1,6 +1,7 @@
 // What a phase of a run works with.
 
 import type { Generator } from "../../engine/functions.ts";
+import type { Track } from "../methods/method.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import type { Evaluator, Totals } from "./evaluator.ts";
 import type { BatchSource, ImageSplits } from "./images.ts";
@@ -21,3 +22,7 @@ export interface PhaseParts {
   /** All exits as they are now. */
   readonly evaluator: () => Promise<Evaluator>;
 }
+
+/** Whether a track trains all of the network. */
+export const trainsAll = (net: MultiExit, { trains }: Track): boolean =>
+  !trains || [...net.namedParameters().keys()].every(trains);

@@ -12,7 +12,7 @@ import type { Stepping } from "./fine-tuning.ts";
 import type { ImageBatch } from "./images.ts";
 import type { Keeping, Kept } from "./kept.ts";
 import { makeOptimizer } from "./optimizers.ts";
-import type { PhaseParts } from "./phase-parts.ts";
+import { type PhaseParts, trainsAll } from "./phase-parts.ts";
 import { epochNumbers, from, type Span, turnAt } from "./phases.ts";
 import { makeMomentum } from "./schedules.ts";
 import type { SkippingStep } from "./skipping-step.ts";
@@ -264,10 +264,12 @@ async function stepOf(parts: StepParts): Promise<TrainingStep | SkippingStep> {
 /** What a step of a track consists of. */
 function stepParts(parts: PhaseParts, own: Pick<StepParts, "track" | "optimizer" | "numbers" | "kept">): StepParts {
   const { net, data, source, span, generator, totals, options } = parts;
-  const { trains, ...track } = own.track;
-  const isAll = !trains || [...net.namedParameters().keys()].every(trains);
+  const { trains: _, ...track } = own.track;
   const { batch, flip } = span.recipe;
-  const shared = { net, set: data.train, batch, flip, teacher: askedOf(parts), generator, totals };
-  const { isMixed = false } = source;
-  return { ...shared, ...own, track: isAll ? track : own.track, isMixed, generators: options.generators };
+  return {
+    ...{ net, set: data.train, batch, flip, isMixed: source.isMixed, teacher: askedOf(parts), generator, totals },
+    ...own,
+    track: trainsAll(net, own.track) ? track : own.track,
+    generators: options.generators,
+  };
 }

@@ -137,7 +137,12 @@ class Trainer {
     checkNormalised("train", data);
     checkWraps(plan, net);
     const source = batches(data.train, { batch: recipe.batch, seed });
-    const spans = layOut(await phasesOf(plan, net, recipe), options, source.batchesPerEpoch);
+    const phases = await phasesOf(plan, net, recipe);
+    if (phases.some(({ tracks }) => tracks.some(({ skips }) => skips))) {
+      const { checkSkipping } = await import("./skipping-step.ts");
+      checkSkipping(phases, { net, source, plan });
+    }
+    const spans = layOut(phases, options, source.batchesPerEpoch);
     const place = checkpointPlace(options, "last");
     const file = place === undefined ? undefined : await openCheckpoint(place);
     const start = await loadStart(net, options, () => file && startDigest(file));

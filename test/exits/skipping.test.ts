@@ -1,7 +1,7 @@
 // Gated training that leaves out what an exit has handled: the same weights as with masks where samples do not meet in
 // norms, less work, the same bits after a pause.
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { tensor } from "../../engine/index.ts";
@@ -10,6 +10,7 @@ import {
   buildNetwork,
   hardCgt,
   type ImageSet,
+  joint,
   type MultiExit,
   type Progress,
   plainCgt,
@@ -189,6 +190,23 @@ test("what must see all samples is refused", async () => {
     "ArgumentError",
     "train: with skip images must have one label, by which an exit has handled them; got images blended by mixup. Train without mixup, or without skip.",
   );
+  // Told before the phases in front of it have taken their hours.
+  const plan = plainCgt.with({ ...hard, skip: "frozen" });
+  const later: TrainingPlan = {
+    ...plan,
+    phases: (site) => {
+      const [{ tracks, ...phase }] = plan.phases(site);
+      const heads = { ...tracks[0], trains: (name: string) => name.startsWith("heads.") };
+      return [joint.with().phases(site)[0], { ...phase, name: "later", tracks: [heads] }];
+    },
+  };
+  const never = join(folder, "never");
+  await failsWith(
+    () => run({ method: later, dir: never }),
+    "ArgumentError",
+    "train: with skip all of the network must be trained, by labels alone; got one that is frozen in part, attacked or taught.",
+  );
+  assert.equal(readdirSync(never), []);
   // The control has no gates, so it leaves out nobody.
   (await run({ epochs: 1, method: hardCgt.with({ skip: "survivors", leak: 0, control: true }) })).dispose();
   net.dispose();
