@@ -80,6 +80,8 @@ const OPEN = {
 } as const;
 
 const TAU = option.number(undefined, "confidence that counts as handled", { min: 0, max: 1 });
+/** The public code's, by gate; gates by confidence, and open ones, have none. */
+const TAUS = { soft: 0.9, hard: 0.5 } as const;
 const KAPPA = option.number(
   1,
   "steepness of the gate: at 1 it hardly depends on the sample, 10 to 20 make a real one",
@@ -121,10 +123,13 @@ const SKIP = option.choice(
   { default: undefined },
 );
 
+/** Confidence that counts as handled, unless it is given. */
+const tauOf = (gate: GateMode): number => TAUS[gate === "hard" ? gate : "soft"];
+
 type Skip = "survivors" | "frozen" | undefined;
 type Gate = {
   readonly gate: GateMode;
-  readonly tau?: number;
+  readonly tau?: number | undefined;
   readonly kappa?: number;
   readonly skip?: Skip;
   /** Each sample under the gates of its neighbour in the batch, which is another one in each epoch. */
@@ -132,7 +137,7 @@ type Gate = {
 };
 
 /** The part of hard gates that is known before later exits are: which samples an exit leaves to them. */
-function skipping(name: string, { gate, tau = 0, skip }: Gate, leak: number): Track["skips"] {
+function skipping(name: string, { gate, tau = tauOf(gate), skip }: Gate, leak: number): Track["skips"] {
   if (skip === undefined) return undefined;
   if (gate !== "hard") throw new ArgumentError(`${name}: with skip the gate must be hard; got ${gate}.`);
   if (leak > 0)
@@ -161,7 +166,7 @@ function shifted(rows: Tensor): Tensor {
 
 /** One phase under gates. */
 function gatedPhase(name: string, given: Gate, options: OptionValues<typeof OPEN>) {
-  const { gate, tau = 0.9, kappa = 1, isShuffled = false } = given;
+  const { gate, tau = tauOf(gate), kappa = KAPPA.default, isShuffled = false } = given;
   const { leak, normalise, anneal, labelSmoothing: smoothing } = options;
   const under = (mode: GateMode) => (seen: Seen) => {
     if (mode === "hard" || mode === "soft") checkOneLabel(name, seen, `a ${mode} gate`);
@@ -186,8 +191,8 @@ const paper = {
   code: "gunki-geek/CG-Training",
 } as const;
 
-const soft = { tau: preset(TAU, 0.9, { basis: CODE }), kappa: KAPPA, ...OPEN } as const;
-const hard = { tau: preset(TAU, 0.5, { basis: CODE }), ...OPEN, skip: SKIP } as const;
+const soft = { tau: preset(TAU, TAUS.soft, { basis: CODE }), kappa: KAPPA, ...OPEN } as const;
+const hard = { tau: preset(TAU, TAUS.hard, { basis: CODE }), ...OPEN, skip: SKIP } as const;
 
 /** CGT with soft gates. */
 export const softCgt: Method<typeof soft> = defineMethod({
@@ -216,16 +221,13 @@ export const confidenceCgt: Method<typeof OPEN> = defineMethod({
   phases: (options) => gatedPhase("confidence-cgt", { gate: "confidence" }, options),
 });
 
-/** Confidence that counts as handled, unless it is given. */
-const tauOf = (gate: GateMode): number => (gate === "hard" ? 0.5 : 0.9);
-
 const plain = {
   gate: option.choice(["soft", "hard", "confidence"], "what counts as handled", {
     basis: "the public code's; the paper's first version prints confidence (60 %)",
   }),
   tau: option.number(
     undefined,
-    "confidence that counts as handled (default: 0.9 under a soft gate, 0.5 under a hard one)",
+    `confidence that counts as handled (default: ${TAUS.soft} under a soft gate, ${TAUS.hard} under a hard one)`,
     {
       min: 0,
       max: 1,
@@ -246,8 +248,7 @@ export const shuffledCgt: Method<typeof shuffled> = defineMethod({
   about: "every sample under the gates of another one of its batch: as much is gated, at random; a control of CGT",
   options: shuffled,
   readers: GATES,
-  phases: ({ gate, tau = tauOf(gate), kappa, ...open }) =>
-    gatedPhase("shuffled-cgt", { gate, tau, kappa, isShuffled: true }, open),
+  phases: ({ gate, tau, kappa, ...open }) => gatedPhase("shuffled-cgt", { gate, tau, kappa, isShuffled: true }, open),
 });
 
 /** CGT as the paper prints it. */
@@ -257,7 +258,7 @@ export const plainCgt: Method<typeof plain> = defineMethod({
   paper,
   options: plain,
   readers: GATES,
-  phases: ({ gate, tau = tauOf(gate), kappa, skip }) =>
+  phases: ({ gate, tau, kappa, skip }) =>
     gatedPhase(
       "plain-cgt",
       { gate, tau, kappa, skip },
