@@ -1,13 +1,14 @@
 // Live rows of a recording: which tensors hold rows of which only the first few count, which dispatches may follow that
 // count, and the indirect arguments that make them.
 
-import { liveGrid, type NamedBinding } from "../kernels/index.ts";
+import type { NamedBinding } from "../kernels/index.ts";
+import { GRID_BYTES, type LiveLaunch, liveArguments, liveGrid, liveGrids } from "../kernels/live-grids.ts";
 import type { Place, Storage } from "./buffers.ts";
 import { CaptureError } from "./errors.ts";
-import { liveGrids } from "./ops/compact.ts";
+import { dispatch } from "./op.ts";
 import { keep } from "./scope.ts";
 import { describe, numel } from "./shape.ts";
-import type { Tensor } from "./tensor.ts";
+import { empty, type Tensor } from "./tensor.ts";
 import type { Command, Work } from "./work.ts";
 
 const mixing = (op: string): CaptureError =>
@@ -101,11 +102,22 @@ export class LiveRows {
    */
   arguments(): { readonly args: Tensor; readonly places: (args: Place) => Map<Work, Place> } {
     const commands = this.#following;
-    const args = liveGrids(this.#count, commands, this.#capacity);
+    const args = gridsOf(commands, this.#count, this.#capacity);
     const places = ({ buffer, offset }: Place) =>
-      new Map<Work, Place>(commands.map((command, i) => [command, { buffer, offset: offset + 12 * i }]));
+      new Map<Work, Place>(commands.map((command, i) => [command, { buffer, offset: offset + GRID_BYTES * i }]));
     return { args, places };
   }
+}
+
+/** Indirect dispatch arguments of launches on the first `count` of `capacity` rows, at the start of the result. */
+function gridsOf(launches: readonly LiveLaunch[], count: Tensor, capacity: number): Tensor {
+  const values = liveArguments(launches, capacity);
+  const { device } = count;
+  const args = empty([values.length], { dtype: "u32", device });
+  // Memory of its own, written before the dispatch is recorded: a capture replays it with the table in place.
+  device.stream.write(args.storage, values);
+  dispatch(device, "liveGrids", liveGrids, {}, { count, args }, { launches: launches.length, capacity });
+  return args;
 }
 
 /** Refuses a kernel whose `rows` do not describe its grid. */

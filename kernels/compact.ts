@@ -3,7 +3,7 @@
 // Up to 1024 rows take one workgroup and one launch (`compactSmall`). Beyond: `countBlocks` counts per block of 1024
 // rows, `scanBlocks` (one workgroup) turns counts into offsets and the total, `writeBlocks` ranks rows within their
 // block. A thread owns 16 neighbouring rows; ranks come from a scan over 64 threads in workgroup memory. With `live`,
-// only the first live[0] rows exist. `liveGrids` turns a row count into the workgroup counts of a list of launches.
+// only the first live[0] rows exist.
 
 import {
   ceilDiv,
@@ -12,7 +12,6 @@ import {
   GROUP,
   LINEAR_GROUP,
   linearGrid,
-  MAX_GROUPS,
   reads,
   unroll,
   updates,
@@ -132,46 +131,4 @@ ${entry()} {
 ${write}
 }`,
   grid: ({ rows }) => linearGrid(ceilDiv(rows, COMPACT_BLOCK)),
-});
-
-/** 32-bit words of one launch in the table of `liveGrids`, and in its results. */
-export const GRID_ENTRY_WORDS = 8;
-export const GRID_WORDS = 3;
-
-/**
- * Workgroup counts of `launches` launches on the first count[0] rows (at most u.capacity). `args` holds the results,
- * three words a launch (as indirect dispatches take them), and behind all of these the table: grid x, y, z for all
- * rows; the axis that depends on the rows; units per row; units per group, 0 if the rows do not matter; whether the
- * count is folded as by `linearGrid` (then over x and y); groups for all rows. Other axes stand. The rule is
- * `liveGrid`'s.
- */
-export const liveGrids = defineKernel({
-  name: "live-grids",
-  bindings: () => ({
-    count: reads("array<u32>"),
-    args: updates("array<u32>"),
-  }),
-  uniforms: { launches: "u32", capacity: "u32" },
-  source: () => `
-${entry()} {
-  let i = ${LINEAR_GROUP} * ${GROUP}u + li;
-  if (i >= u.launches) { return; }
-  let entry = u.launches * ${GRID_WORDS}u + i * ${GRID_ENTRY_WORDS}u;
-  let units = min(count[0], u.capacity) * args[entry + 4u];
-  let per_group = args[entry + 5u];
-  let groups = min(units / max(per_group, 1u) + u32(units % max(per_group, 1u) != 0u), args[entry + 7u]);
-  var grid = vec3u(args[entry], args[entry + 1u], args[entry + 2u]);
-  if (per_group == 0u) {
-    // Independent of the rows: the grid stands.
-  } else if (args[entry + 6u] != 0u) {
-    let y = max(1u, groups / ${MAX_GROUPS}u + u32(groups % ${MAX_GROUPS}u != 0u));
-    grid = vec3u(groups / y + u32(groups % y != 0u), y, grid.z);
-  } else {
-    grid[args[entry + 3u]] = groups;
-  }
-  args[i * ${GRID_WORDS}u] = grid.x;
-  args[i * ${GRID_WORDS}u + 1u] = grid.y;
-  args[i * ${GRID_WORDS}u + 2u] = grid.z;
-}`,
-  grid: ({ launches }) => linearGrid(ceilDiv(launches, GROUP)),
 });

@@ -5,6 +5,7 @@ export * as compactKernels from "./compact.ts";
 export * as convKernels from "./conv/index.ts";
 export * as gatherKernels from "./gather.ts";
 export * as imageKernels from "./image.ts";
+export * as liveGridsKernels from "./live-grids.ts";
 export * as lossKernels from "./loss/index.ts";
 export * as matmulKernels from "./matmul/index.ts";
 export * as moveKernels from "./move/index.ts";

@@ -169,18 +169,6 @@ export function linearGrid(groups: number): Grid {
   return [Math.ceil(groups / y), y, 1];
 }
 
-/**
- * The grid of a launch on the first `count` of `capacity` rows: what the kernel `liveGrids` computes on the GPU. For
- * all rows it must be the launch's own grid.
- */
-export function liveGrid(grid: Grid, { axis, units, perGroup, fold }: RowAxis, count = 1, capacity = 1): Grid {
-  // Rows of a fraction of a unit are rounded up: the last group is then reached early, never late.
-  const groups = Math.min(ceilDiv(count * ceilDiv(units, capacity), perGroup), ceilDiv(units, perGroup));
-  const [x, y] = linearGrid(groups);
-  const along = (i: 0 | 1 | 2): number => (i === axis ? groups : grid[i]);
-  return fold ? [x, y, grid[2]] : [along(0), along(1), along(2)];
-}
-
 /** WGSL expression for the index of a workgroup in a `linearGrid` launch; needs what `entry` declares. */
 export const LINEAR_GROUP = "(wid.x + wid.y * nwg.x)";
 

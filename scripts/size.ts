@@ -27,12 +27,12 @@ export interface BundleSize {
 
 /** What is measured, the whole engine first. */
 export const BUNDLES: readonly Measured[] = [
-  { what: "engine, all of it", entry: "engine/index.ts", budget: 102_300, target: 45_000 },
+  { what: "engine, all of it", entry: "engine/index.ts", budget: 102_400, target: 45_000 },
   {
     what: "engine without the kernels",
     entry: "engine/index.ts",
     external: ["../kernels/*", "../../kernels/*"],
-    budget: 62_500,
+    budget: 62_400,
     target: 45_000,
   },
   { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 16_200, target: 16_000 },
@@ -42,7 +42,7 @@ export const BUNDLES: readonly Measured[] = [
     what: "app: a model file classifies",
     entry: "bench/apps/classify.ts",
     parts: ["./resnet.ts"],
-    budget: 107_600,
+    budget: 107_700,
     target: 60_000,
   },
   {

@@ -1,21 +1,12 @@
-// Rows that stay: which rows of a mask survive, on the GPU alone; and the grids of launches on a live row count.
+// Rows that stay: which rows of a mask survive, on the GPU alone.
 
 import type { Kinds } from "../../base/index.ts";
-import {
-  COMPACT_BLOCK,
-  compactSmall,
-  countBlocks,
-  GRID_ENTRY_WORDS,
-  GRID_WORDS,
-  liveGrids as liveGridsKernel,
-  scanBlocks,
-  writeBlocks,
-} from "../../kernels/compact.ts";
-import { ceilDiv, type Grid, type RowAxis } from "../../kernels/index.ts";
+import { COMPACT_BLOCK, compactSmall, countBlocks, scanBlocks, writeBlocks } from "../../kernels/compact.ts";
+import { ceilDiv } from "../../kernels/index.ts";
 import { readOptions } from "../errors.ts";
-import { defineOp, dispatch } from "../op.ts";
+import { defineOp } from "../op.ts";
 import { positional } from "../signature.ts";
-import { checkTensors, empty, type Tensor } from "../tensor.ts";
+import { checkTensors, type Tensor } from "../tensor.ts";
 
 const compactOp = defineOp({
   name: "compact",
@@ -57,30 +48,3 @@ export const compact = positional("compact(mask, options)", (mask: Tensor, optio
   const { survivors: indices, count } = compactOp({ mask, live: rows }, {});
   return { indices, count };
 });
-
-/** A launch that may follow the rows: its grid for all of them, and how that depends on them. @internal */
-export interface LiveLaunch {
-  readonly grid: Grid;
-  readonly rows: RowAxis | undefined;
-}
-
-/**
- * Indirect dispatch arguments (three u32 each, at the start of the result) of `launches` on the first `count` rows
- * (u32[1]) of `capacity`. One dispatch; engine internal.
- * @internal
- */
-export function liveGrids(count: Tensor, launches: readonly LiveLaunch[], capacity: number): Tensor {
-  const table = launches.flatMap(({ grid, rows }) => {
-    if (!rows) return [...grid, 0, 0, 0, 0, 0];
-    const { axis, units, perGroup, fold = false } = rows;
-    return [...grid, axis, ceilDiv(units, capacity), perGroup, Number(fold), ceilDiv(units, perGroup)];
-  });
-  const args = empty([launches.length * (GRID_WORDS + GRID_ENTRY_WORDS)], { dtype: "u32", device: count.device });
-  // Memory of its own, written before the dispatch is recorded: a capture replays it with the table in place.
-  args.device.stream.write(
-    args.storage,
-    Uint32Array.from([...new Array(GRID_WORDS * launches.length).fill(0), ...table]),
-  );
-  dispatch(count.device, "liveGrids", liveGridsKernel, {}, { count, args }, { launches: launches.length, capacity });
-  return args;
-}

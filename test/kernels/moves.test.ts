@@ -1,8 +1,8 @@
 // Kernels of reductions, moves, gathers and compaction: every layout that a plan may choose on some adapter agrees with
 // the formula, so that adapters which are not at hand run texts that were run.
 
-import { liveGrids } from "../../kernels/compact.ts";
 import { gatherRows, isScanCheaper, linkRows, markRows, sumRowsLinked, sumRowsScanned } from "../../kernels/gather.ts";
+import { liveGrids } from "../../kernels/live-grids.ts";
 import { type MoveUnit, planCopy, planPlace } from "../../kernels/move/index.ts";
 import {
   planReduce,
@@ -229,9 +229,9 @@ gathers("an index out of range reads what is missing", async () => {
 gathers("grids of live rows follow the count, fold past the limit, and stay where rows do not matter", async () => {
   const capacity = 1 << 16;
   const table = [
-    ...[1, 3, 2, 1, 2, 64, 0, 2048], // grid y: 2 units a row, 64 a workgroup
-    ...[1, 1, 4, 0, 3, 1, 1, 3 << 16], // folded: 3 units a row, one a workgroup; tiles of columns along z
-    ...[5, 6, 7, 0, 0, 0, 0, 0],
+    ...[1, 3, 2, 1, 2, 64, 2048], // grid y: 2 units a row, 64 a workgroup
+    ...[1, 1, 4, 3, 3, 1, 3 << 16], // folded: 3 units a row, one a workgroup; tiles of columns along z
+    ...[5, 6, 7, 4, 0, 1, 0], // whatever the rows
   ];
   const grids = async (count: number): Promise<number[]> => {
     const args = Uint32Array.from([...new Array<number>(9).fill(0), ...table]);

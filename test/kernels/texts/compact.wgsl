@@ -223,36 +223,3 @@ let at3 = first + 12u;
   if (stays3[2] != 0u) { survivors[at] = i32(first + 14u); at++; }
   if (stays3[3] != 0u) { survivors[at] = i32(first + 15u); at++; }
 }
-
-
-// live-grids
-// on gpu, cpu, plain
-
-struct Uniforms {
-  launches: u32,
-  capacity: u32,
-}
-@group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> count: array<u32>;
-@group(0) @binding(2) var<storage, read_write> args: array<u32>;
-
-@compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
-  let i = (wid.x + wid.y * nwg.x) * 64u + li;
-  if (i >= u.launches) { return; }
-  let entry = u.launches * 3u + i * 8u;
-  let units = min(count[0], u.capacity) * args[entry + 4u];
-  let per_group = args[entry + 5u];
-  let groups = min(units / max(per_group, 1u) + u32(units % max(per_group, 1u) != 0u), args[entry + 7u]);
-  var grid = vec3u(args[entry], args[entry + 1u], args[entry + 2u]);
-  if (per_group == 0u) {
-    // Independent of the rows: the grid stands.
-  } else if (args[entry + 6u] != 0u) {
-    let y = max(1u, groups / 65535u + u32(groups % 65535u != 0u));
-    grid = vec3u(groups / y + u32(groups % y != 0u), y, grid.z);
-  } else {
-    grid[args[entry + 3u]] = groups;
-  }
-  args[i * 3u] = grid.x;
-  args[i * 3u + 1u] = grid.y;
-  args[i * 3u + 2u] = grid.z;
-}
