@@ -9,6 +9,8 @@
 //   maxLogit           s = max z / T              level = s
 //   confidence         s = sigmoid(t)             level = t, the head's own, which follows the logits: [n, C + 1]
 //   stays[r] = 0 if level >= threshold (one, or one per predicted class) or this is the last exit, else 1
+// A row with a logit that is NaN, or so large that no level is a number, leaves with the confidence NaN, by which the
+// host knows it.
 // With `live`, only the first live[0] rows exist, and the others do not stay: all are launched, so that nothing is left
 // of an earlier run. With `masked`, rows whose `before` is 0 have left before: they do not stay, and write nothing. A
 // row that leaves writes its prediction, the exit and s to the results at ids[r], the place of its sample. A thread
@@ -94,8 +96,9 @@ export function decideError(score: OwnScore, level: number, classes: number, tem
   return ulp * (4 * size + 16 * Math.log(classes) + classes + 32) + 2 ** -33 * size * size;
 }
 
-/** WGSL functions of `decisionText`. */
+/** WGSL functions of `decisionText`. Bits are compared, since compilers may take it that no float is NaN. */
 export const DECISION_FUNCTIONS = `
+fn is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 fn log1p_over(x: f32) -> f32 {
   if (x > 1.0) { return log(1.0 + x) / x; }
   let y = x / (2.0 + x);
@@ -146,13 +149,15 @@ export const decisionText = (
   let log_total = odds * per_odds;
   let spread = rest * per_odds + mass / total;
   let s = ${CONFIDENCE[score]};
-  let leaves = ${isLast ? "true" : `(${LEVEL[score]}) >= ${byClass ? "thresholds[best]" : one}`};
+  let level = ${LEVEL[score]};
+  let nan = total + level;
+  let leaves = ${isLast ? "true" : `is_nan(nan) || level >= ${byClass ? "thresholds[best]" : one}`};
   stays[r] = select(1u, 0u, leaves);
   if (!leaves) { return; }
   let at = ids[r];
   answers[at] = i32(best);
   exits[at] = u.exit;
-  scores[at] = s;`;
+  scores[at] = select(s, nan, is_nan(nan));`;
 
 export const exitDecideKernel = defineKernel({
   name: "exitDecide",

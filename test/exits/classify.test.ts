@@ -19,13 +19,14 @@ import {
   type ExitPolicy,
   type MultiExit,
   multiExit,
+  OWN_SCORES,
   Run,
   train,
 } from "../../exits/index.ts";
 import { resnet } from "../../nn/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, errorOf, failsWith } from "../harness.ts";
-import { barSplits, bars, joint, quiet, smallNet } from "./small.ts";
+import { barNet, barSplits, bars, joint, quiet, smallNet } from "./small.ts";
 
 const test = gpuSuite("exits: what a classifier is given");
 const set = bars(70, "test", 500);
@@ -168,6 +169,20 @@ test("a normalisation, temperatures or weights that are no numbers are told, not
       "classify: the network's logits must be numbers; got NaN for image 0 (counted from 0). Its weights hold NaN, or its activations overflow.",
     );
   }
+  // Whatever decides, where some leave and where all do, and though the batch before had answers.
+  const confident = barNet({ wraps: ["confident"] });
+  const first = [...confident.parameters()][0]!;
+  const sound = (await first.read()) as Float32Array;
+  for (const score of OWN_SCORES)
+    for (const threshold of [score.endsWith("ntropy") ? -0.5 : 0.5, Number.NEGATIVE_INFINITY]) {
+      first.write(sound);
+      using decided = await deploy(confident, { score, thresholds: [threshold] }, { normalise, batch: 16 });
+      await decided.classify(set.images);
+      first.write(sound.map(() => Number.NaN));
+      const error = String(await errorOf(() => decided.classify(set.images)));
+      assert.match(error, /the network's logits must be numbers; got NaN for image 0/, `${score} ${threshold}`);
+    }
+  confident.dispose();
   // An image that is strange itself hides no other.
   const strange = floats.slice();
   strange[0] = Number.NaN;
