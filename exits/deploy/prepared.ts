@@ -92,6 +92,8 @@ export class PreparedNet implements Passes {
   readonly #copies: Copies;
   /** The network's own, by name. */
   readonly #state: readonly (readonly [string, Tensor])[];
+  /** Their memory, which captures hold also where a scope took the tensors. */
+  readonly #memory: readonly { readonly version: number }[];
   /** What the weights were when this was made, and when they were prepared last. */
   readonly #first: number;
   #version = -1;
@@ -104,6 +106,7 @@ export class PreparedNet implements Passes {
     this.seen = seen;
     this.carried = carried;
     this.#state = [...net.state()];
+    this.#memory = this.#state.map(([, { storage }]) => storage);
     this.#first = this.#versionNow;
   }
 
@@ -182,8 +185,7 @@ export class PreparedNet implements Passes {
   }
 
   get #versionNow(): number {
-    const living = this.#state.filter(([, { endedBy }]) => endedBy !== "dispose");
-    return living.reduce((sum, [, { storage }]) => sum + storage.version, 0);
+    return this.#memory.reduce((sum, { version }) => sum + version, 0);
   }
 
   dispose(): void {

@@ -1,6 +1,6 @@
 // Classifier, training step and evaluator, while the network that they were made of is trained, forgotten or disposed.
 
-import { Generator, keep } from "../../engine/index.ts";
+import { Generator, keep, openScope } from "../../engine/index.ts";
 import { type Classifier, deploy, Evaluator, type MultiExit, train } from "../../exits/index.ts";
 import { Totals } from "../../exits/training/evaluator.ts";
 import { siteOf } from "../../exits/training/site.ts";
@@ -54,6 +54,16 @@ test("a classifier is all that need be kept of a network", () =>
     }
     for (const made of [classifier, other, net]) made.dispose();
   }));
+
+test("a classifier goes on where a scope took its network, and has seen no change", async () => {
+  const scoped = openScope();
+  const classifier = await deploy(smallNet(3), policy, options);
+  const expected = await answersOf(classifier);
+  scoped.dispose();
+  await poison(device());
+  assert.equal(await answersOf(classifier), expected);
+  classifier.dispose();
+});
 
 test("a forgotten classifier is freed and counted", async () => {
   const net = smallNet(3);
