@@ -63,7 +63,7 @@ export async function listPictures(dir: string): Promise<Listing> {
   for (const { part, name, folder } of places) {
     const paths = (await filesIn(dir, folder)).sort();
     const found = paths.filter((path) => READ.test(path));
-    others.push(...paths.filter((path) => NOT_READ.test(path)));
+    for (const path of paths) if (NOT_READ.test(path)) others.push(path);
     ensure(found.length > 0, () => `pictures: ${dir}/${folder} must hold JPEG or PNG files; got none.`, {
       file: `${dir}/${folder}`,
     });
@@ -101,12 +101,11 @@ async function foldersIn(dir: string): Promise<string[]> {
 /** Paths from `dir` on of all files below one of its folders; hidden ones are none. */
 async function filesIn(dir: string, folder: string): Promise<string[]> {
   const entries = await node("node:fs/promises").readdir(`${dir}/${folder}`, { withFileTypes: true });
-  const found: string[] = [];
+  const found: string[][] = [];
   for (const entry of entries) {
     if (entry.name.startsWith(".")) continue;
     const path = `${folder}/${entry.name}`;
-    if (entry.isDirectory()) found.push(...(await filesIn(dir, path)));
-    else found.push(path);
+    found.push(entry.isDirectory() ? await filesIn(dir, path) : [path]);
   }
-  return found;
+  return found.flat();
 }

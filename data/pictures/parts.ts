@@ -33,7 +33,7 @@ export function drawParts(
   let at = 0;
   const take = (count: number): Int32Array => {
     const taken: number[] = [];
-    while (taken.length < count && at < groups.length) taken.push(...groups[at++]!);
+    while (taken.length < count && at < groups.length) for (const row of groups[at++]!) taken.push(row);
     return Int32Array.from(taken);
   };
   const { test = 0, calibration = 0, validation = 0 } = counts;

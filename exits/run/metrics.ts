@@ -58,7 +58,7 @@ export class Metrics {
       const row = parse(line);
       return row && row.step <= step ? [row] : [];
     });
-    this.rows.push(...kept);
+    for (const row of kept) this.rows.push(row);
     await writeWhole(this.#path, kept.map((row) => `${JSON.stringify(row)}\n`).join(""));
   }
 

@@ -1,6 +1,10 @@
 // What a run tells while it runs: lines for logs, a bar on a terminal.
 
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { defaultReport, lineReport, type Progress } from "../../exits/index.ts";
+import { Metrics } from "../../exits/run/metrics.ts";
 import { assert, suite } from "../harness.ts";
 
 const test = suite("exits: progress");
@@ -51,4 +55,14 @@ test("by default lines go to standard output", () => {
     process.stdout.write = write;
   }
   assert.is(written.join("").replace("\r\x1b[2K", ""), "trained: 8 steps, 1:01\n");
+});
+
+test("a run of very many rows is taken up again", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "sortie-rows-"));
+  const [path, rows] = [join(folder, "metrics.jsonl"), 200_000];
+  writeFileSync(path, Array.from({ length: rows + 5 }, (_, i) => `{"kind":"train","step":${i + 1}}\n`).join(""));
+  const metrics = new Metrics(path);
+  await metrics.resume(rows);
+  rmSync(folder, { recursive: true });
+  assert.is(metrics.rows.length, rows);
 });
