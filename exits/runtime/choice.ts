@@ -159,7 +159,7 @@ export class ChosenClassifier {
       return answers;
     } catch (error) {
       if (name === "webgpu" && error instanceof DeviceError) {
-        // A device that is lost stays so.
+        // A device that failed once is not asked again: a lost one stays so, and others seldom recover.
         this.#fault ??= error.message;
         return this.#answer(values, size, [first, count], options);
       }

@@ -70,13 +70,17 @@ export class Saver {
 
   /** A sentence on how to go on, if there is a folder or a store. */
   get howToResume(): string {
-    const where = this.#dir ?? (this.#store && "its checkpoints");
+    const where = this.#where;
     if (where === undefined) return "";
     const how =
       this.#saved > 0
         ? `resume at step ${this.#saved} from ${where}`
         : `start over in ${where}: there is no checkpoint yet`;
     return ` Run the same again to ${how}.`;
+  }
+
+  get #where(): string | undefined {
+    return this.#dir ?? (this.#store && "its checkpoints");
   }
 
   #placeOf(which: "last" | "best"): CheckpointPlace | undefined {
@@ -87,6 +91,6 @@ export class Saver {
   explain(error: unknown): unknown {
     if (error instanceof DeviceError) return new DeviceError(`${error.message}${this.howToResume}`, { cause: error });
     if (!isDiskFull(error)) return error;
-    return new TrainingError(`train: ${diskFull(`${this.#dir}`, "the run")}.${this.howToResume}`, { cause: error });
+    return new TrainingError(`train: ${diskFull(`${this.#where}`, "the run")}.${this.howToResume}`, { cause: error });
   }
 }

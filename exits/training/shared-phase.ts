@@ -2,7 +2,13 @@
 // backbone. What is taken over are the bits that training would have made.
 
 import { firstOf } from "../../base/index.ts";
-import { type Generator, readSafetensors, type SafetensorsFile, type Tensor } from "../../engine/functions.ts";
+import {
+  ArgumentError,
+  type Generator,
+  readSafetensors,
+  type SafetensorsFile,
+  type Tensor,
+} from "../../engine/functions.ts";
 import { adapterName } from "../deploy/adapter-name.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { architectureOf } from "../network/origin.ts";
@@ -59,13 +65,14 @@ export class SharedPhase {
   static async of(parts: SharedParts): Promise<SharedPhase | undefined> {
     const { net, spans, identity, isTaught, generators, options } = parts;
     const { dir, phases: folder, keepBytes, made } = options;
+    if (folder === undefined) return undefined;
+    if (dir === undefined) throw new ArgumentError("train: phases goes with dir, the folder of the run; got none.");
     const { phase, recipe, steps } = firstOf(spans);
     const { sharedAs, isTaught: asks = true, tracks, prepare } = phase;
     const architecture = architectureOf(net);
     // What it prepares lies in no shared file.
     const isAlone = spans.length < 2 || prepare || (isTaught && asks) || identity["batches"] === "given";
-    if (folder === undefined || dir === undefined || sharedAs === undefined || !architecture || isAlone)
-      return undefined;
+    if (sharedAs === undefined || !architecture || isAlone) return undefined;
     const trained = [...net.state()].filter(([name]) => tracks.some(({ trains }) => trains?.(name) ?? true));
     const tensors = new Map([
       ...trained.map(([name, tensor]) => [`net.${name}`, tensor] as const),

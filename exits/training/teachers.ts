@@ -153,8 +153,9 @@ function checkTeacher(method: string, net: MultiExit, teacher: MultiExit): void 
 /** Checks that a network's answers to the first images of a set are numbers. @throws TrainingError */
 async function checkAnswers(teacher: MultiExit, set: ImageSet): Promise<void> {
   using evaluator = await Evaluator.record(teacher, set);
+  const { shape, images, labels, ids, classes, meta } = set;
   const size = Math.min(set.size, FIRST);
-  const logits = await evaluator.logits({ ...set, size });
+  const logits = await evaluator.logits({ size, shape, images, labels, ids, classes, meta });
   const wrong = logits.find((value) => !Number.isFinite(value));
   if (wrong !== undefined)
     throw new TrainingError(

@@ -37,7 +37,8 @@ export class Teller {
 
   /** The run begins at `step`, with weights from somewhere, or goes on there from a file. */
   async start(step: number, origin: RunStart): Promise<void> {
-    await this.#metrics.resume(step);
+    // Without a checkpoint, what lies there is of another run.
+    await this.#metrics.resume(origin.resumedFrom === undefined ? 0 : step);
     this.#report({ kind: "start", step, steps: this.#course.steps, ...origin });
     this.#began = performance.now();
     this.restart(step);

@@ -37,7 +37,7 @@ export interface TrainOptions extends Recipe, Start, Variants, Given<typeof CADE
   readonly store?: CheckpointStore;
   /**
    * Folder in which runs leave a first phase that other methods have too, and find it: `train` takes over, bit for bit,
-   * what a run of the same network, data, seed and recipe has done there.
+   * what a run of the same network, as `buildNetwork` makes it, data, seed and recipe has done there. Goes with `dir`.
    */
   readonly phases?: string;
   /** The folder's lock, where the caller has taken it; else `train` takes it for as long as it runs. */
@@ -64,14 +64,20 @@ export interface TrainOptions extends Recipe, Start, Variants, Given<typeof CADE
   readonly signal?: AbortSignal;
 }
 
+/** An optimiser or a schedule with its options. */
+const PART = {
+  must: "an object of options",
+  fits: (value: unknown) => typeof value === "object" && value !== null,
+};
+
 export const TRAIN_OPTIONS: Kinds<TrainOptions> = {
   ...RECIPE_OPTIONS,
   ...FINE_TUNING,
   ...START_OPTIONS,
   ...VARIANT_OPTIONS,
   epochs: "number!",
-  optimizer: "any",
-  schedule: "any",
+  optimizer: PART,
+  schedule: PART,
   method: "any!",
   seed: RUN_SEED,
   dir: "string",

@@ -150,6 +150,8 @@ class Trainer {
     const teacher = await teaching?.makeTeacher(plan, net, given, data.validation);
     const { tuner } = deviceOf(net);
     const variants = tuner.table;
+    const generator = new Generator({ seed, stream: MASK_STREAM, device: deviceOf(net) });
+    const totals = new Totals(net.exits, deviceOf(net));
     try {
       if (options.dir !== undefined) await prepareFolder(options.dir);
       const taught = given && (await digest(given.state().values()));
@@ -158,8 +160,6 @@ class Trainer {
       await setVariants({ net, batch: recipe.batch, generators }, file, options);
       const identity = identityOf({ ...options, net, data, plan, keepBytes, recipe, source, ...told });
       const found = file && readCheckpoint(file, identity, extentOf(spans), net.state());
-      const generator = new Generator({ seed, stream: MASK_STREAM, device: deviceOf(net) });
-      const totals = new Totals(net.exits, deviceOf(net));
       const taughtSteps = spans.reduce((sum, { phase, steps }) => sum + (phase.isTaught === false ? 0 : steps), 0);
       const note = teaching?.slowness(plan.teacher, taughtSteps);
       const own = { ...options, generators };
@@ -171,7 +171,7 @@ class Trainer {
       const made = { net, data, options: own, source, spans, from, teacher, generator, totals, note, shared };
       return new Trainer(made, identity, found);
     } catch (error) {
-      teacher?.dispose();
+      for (const made of [teacher, generator, totals]) made?.dispose();
       await tuner.replace(variants);
       throw error;
     }

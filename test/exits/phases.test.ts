@@ -13,6 +13,8 @@ import {
   HEADS,
   type HeadChoice,
   type HeadWrap,
+  type ImageSet,
+  type ImageSplits,
   kd,
   type MultiExit,
   multiExit,
@@ -240,6 +242,52 @@ test("answers that were kept of the network as it was go when it is another: a r
     /stopped/,
   );
   assert.equal(await weightsAfter({ ...options, dir }), whole);
+});
+
+test("a taught run takes image sets that read their parts as they are asked for", async () => {
+  class Reading implements ImageSet {
+    readonly #set: ImageSet;
+    constructor(set: ImageSet) {
+      this.#set = set;
+    }
+    get size() {
+      return this.#set.size;
+    }
+    get shape() {
+      return this.#set.shape;
+    }
+    get images() {
+      return this.#set.images;
+    }
+    get labels() {
+      return this.#set.labels;
+    }
+    get ids() {
+      return this.#set.ids;
+    }
+    get classes() {
+      return this.#set.classes;
+    }
+    get meta() {
+      return this.#set.meta;
+    }
+  }
+  const plain = barSplits();
+  const reading = { ...plain, train: new Reading(plain.train), validation: new Reading(plain.validation) };
+  const [net, teacher] = [smallNet(), smallNet(3)];
+  (await train(net, reading as ImageSplits, { ...quiet, method: pupil, teacher })).dispose();
+  for (const each of [net, teacher]) each.dispose();
+});
+
+test("an optimiser and a schedule are given with their options", async () => {
+  const net = smallNet();
+  for (const [name, value] of Object.entries({ optimizer: "adamw", schedule: null }))
+    await failsWith(
+      () => train(net, barSplits(), { ...quiet, method: joint, [name]: value }),
+      "ArgumentError",
+      `train: ${name} must be an object of options; got ${JSON.stringify(value)}.`,
+    );
+  net.dispose();
 });
 
 test("teachers that do not fit are refused", async () => {

@@ -74,6 +74,12 @@ test("without a folder a store keeps checkpoints: an aborted run goes on from th
   assert.equal(await weightsAfter({ ...options, store, report: (event) => void events.push(event) }), undisturbed);
   const [{ resumedFrom } = {}] = events as { readonly resumedFrom?: string }[];
   assert.equal([resumedFrom, [...files.keys()]], ["last.safetensors", ["best.safetensors", "last.safetensors"]]);
+  const full: CheckpointStore = {
+    read: async () => undefined,
+    write: () => Promise.reject(Object.assign(new Error("no room"), { code: "ENOSPC" })),
+  };
+  const unsaved = await errorOf(() => weightsAfter({ ...options, store: full }));
+  assert.match(unsaved.message, /^train: its checkpoints must have room for the run; got a full disk\./);
   files.set("last.safetensors", new Blob(["no checkpoint"]));
   const { name, message } = await errorOf(() => weightsAfter({ ...options, store }));
   assert.match(`${name}: ${message}`, /^CheckpointError: checkpoint: last\.safetensors must be whole/);

@@ -1,7 +1,7 @@
 // A first phase that another run has done is taken over: the run ends with the bits that it would have had alone,
 // killed or not; and nothing is taken that is not the very same.
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -102,6 +102,21 @@ test("a run that took a phase over and is stopped goes on from its own checkpoin
   const { weights, taken } = await trainedBy(calexnet.with(), { dir: own, phases: fresh() });
   assert.is(taken, undefined);
   assert.equal(weights, (await trainedBy(calexnet.with(), { dir: fresh() })).weights);
+});
+
+test("what lies in the folder of a run without a checkpoint is no history of the one that takes a phase over", async () => {
+  const { dir } = await laidDown();
+  const own = fresh();
+  mkdirSync(own);
+  const row = { kind: "train", step: 1, lr: 9, exits: [] };
+  writeFileSync(join(own, "metrics.jsonl"), `${JSON.stringify(row)}\n`);
+  assert.ok((await trainedBy(calexnet.with(), { dir: own, phases: dir })).taken);
+  assert.not.match(readFileSync(join(own, "metrics.jsonl"), "utf8"), /"lr":9/);
+});
+
+test("a phase is shared by runs that have folders", async () => {
+  const error = await errorOf(() => trainedBy(disjoint.with(), { phases: fresh() }));
+  assert.is(error.message, "train: phases goes with dir, the folder of the run; got none.");
 });
 
 test("another seed, recipe, loss, folder or version, and batches that nobody can name, share nothing", async () => {
