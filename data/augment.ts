@@ -43,7 +43,8 @@ export interface AugmentOptions {
   readonly mixup?: number;
   /**
    * Replaces a rectangle of each image by that of another one of its batch, of a share drawn from Beta(alpha, alpha), 0
-   * < alpha <= 1 (CutMix, Yun et al. 2019). Together with `mixup`, each batch is blended in one of both ways.
+   * < alpha <= 1; what would lie beyond the border is cut off (CutMix, Yun et al. 2019). Together with `mixup`, each
+   * batch is blended in one of both ways.
    */
   readonly cutmix?: number;
 }

@@ -58,8 +58,8 @@ export interface Batch {
   /** Numbers of the samples in the set, [B], where their images are as they stand there. */
   readonly rows?: Int32Array;
   /**
-   * With mixup or cutmix: image i is `share[i]` of its own sample, at least half of it, and the rest of one labelled
-   * `mixed.labels[i]`.
+   * With mixup or cutmix: image i is `share[i]` of its own sample, with mixup at least half, and the rest of one
+   * labelled `mixed.labels[i]`.
    */
   readonly mixed?: { readonly labels: Int32Array; readonly share: Float32Array };
 }
@@ -197,9 +197,7 @@ function cutAndMix(batch: Batch, alpha: number, stream: Stream, [height, width, 
   const mixed = images.slice();
   const pixels = height * width * channels;
   const share = Float32Array.from(partners, (partner, i) => {
-    const drawn = drawBeta(alpha, stream);
-    // Either image of a pair may count as the own one: let it be the one that is seen more.
-    const side = Math.sqrt(Math.min(drawn, 1 - drawn));
+    const side = Math.sqrt(1 - drawBeta(alpha, stream));
     const [y, x] = [stream.integer(height), stream.integer(width)];
     const [halfY, halfX] = [Math.floor((height * side) / 2), Math.floor((width * side) / 2)];
     const [top, bottom] = [Math.max(0, y - halfY), Math.min(height, y + halfY)];

@@ -158,14 +158,13 @@ test("cutmix shows a rectangle of another image, and says by its area how much o
       );
       const share = after.mixed!.share[i]!;
       // Pixels may be alike by chance; none outside of the rectangle changes.
-      assert.ok(
-        share >= 0.5 - 1e-6 && 1 - changed.length / 480 >= share - 1e-6,
-        `share ${share}, ${changed.length} changed`,
-      );
+      assert.ok(1 - changed.length / 480 >= share - 1e-6, `share ${share}, ${changed.length} changed`);
       shares.push(share);
     });
   }
-  assert.ok(new Set(shares).size > 15 && Math.min(...shares) < 0.8, shares.join(" "));
+  assert.ok(new Set(shares).size > 15, shares.join(" "));
+  // As published, the other image may be seen more than the own one.
+  assert.ok(Math.min(...shares) < 0.4 && Math.max(...shares) > 0.9, shares.join(" "));
 });
 
 test("what flags ask for is a function of seed, epoch and sample: a resumed run sees the same", async () => {
