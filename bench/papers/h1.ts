@@ -2,6 +2,7 @@
 // two terms crossed; depth is read where the same share of early leavers is wrong. The average is followed at the
 // published decay, which keeps much of its first weights in so short a run, and at one that does not.
 
+import { effectOf, effectsSheet, effectVerdict } from "./effects.ts";
 import { asScript, curvesFigure, type Hypothesis, percent, pointsRange, verdictOf } from "./hypothesis.ts";
 import { atEqualRisk, exitsText, measuring, riskList, underCertified } from "./measured.ts";
 import { curveOf, differences, overSeeds, resampled, thresholdDecisions } from "./measures.ts";
@@ -20,8 +21,6 @@ const TERMS = [
   [false, false],
 ] as const;
 
-const half = (a: readonly number[], b: readonly number[]) => a.map((value, i) => (value + b[i]!) / 2);
-
 /** The claim and its test. */
 export const h1: Hypothesis = {
   name: "h1",
@@ -32,20 +31,16 @@ export const h1: Hypothesis = {
     const designs = Object.entries(DESIGNS).flatMap(([decay, labels]) => {
       const seeds = study.together(...labels).map((networks) => networks.map(measure));
       if (seeds.length === 0) return [];
-      const effect = (of: (depths: readonly (readonly number[])[]) => readonly number[]) =>
-        resampled(overSeeds(seeds.map((cells) => of(cells.map((one) => riskList(one, "depth"))))));
+      // What a cell has more than another, seed by seed.
+      const more = (cell: number, other: number) =>
+        seeds.map((cells) => differences(riskList(cells[cell]!, "depth"), riskList(cells[other]!, "depth")));
       const effects = {
-        both: effect(([both, , , neither]) => differences(both!, neither!)),
-        teacher: effect(([both, teacher, consistency, neither]) =>
-          half(differences(both!, consistency!), differences(teacher!, neither!)),
-        ),
-        consistency: effect(([both, teacher, consistency, neither]) =>
-          half(differences(both!, teacher!), differences(consistency!, neither!)),
-        ),
+        both: resampled(overSeeds(more(0, 3))),
+        teacher: effectOf({ consistency: more(0, 2), "no consistency": more(1, 3) }),
+        consistency: effectOf({ "the teacher's term": more(0, 1), "no teacher": more(2, 3) }),
       };
       return [{ decay, labels, seeds, effects }];
     });
-    const over = "depth, over both levels of the other";
     return {
       verdicts: designs.flatMap(({ decay, effects }) => [
         verdictOf(
@@ -54,10 +49,10 @@ export const h1: Hypothesis = {
           "below",
           "depth",
         ),
-        verdictOf(`The teacher's term (decay ${decay}) lowers the depth`, effects.teacher, "below", over),
-        verdictOf(`Consistency (beside decay ${decay}) lowers the depth`, effects.consistency, "below", over),
+        effectVerdict(`The teacher's term (decay ${decay}) lowers the depth`, effects.teacher, "below", "depth"),
+        effectVerdict(`Consistency (beside decay ${decay}) lowers the depth`, effects.consistency, "below", "depth"),
       ]),
-      sheets: designs.flatMap(({ decay, labels, seeds }) => {
+      sheets: designs.flatMap(({ decay, labels, seeds, effects }) => {
         const of = (k: number) => seeds.map((cells) => cells[k]!);
         const head = ["run", "teacher", "consistency"];
         const cell = (k: number) => [labels[k]!, ...TERMS[k]!.map((is) => (is ? "yes" : "no"))];
@@ -72,6 +67,13 @@ export const h1: Hypothesis = {
               percent(atEqualRisk(of(k), "cost").mean),
               exitsText(of(k)),
             ]),
+          },
+          {
+            ...effectsSheet("What each term adds to the depth at equal risk, in points of percent.", {
+              "the teacher's term": effects.teacher,
+              consistency: effects.consistency,
+            }),
+            title: `Effects, decay ${decay}`,
           },
           {
             title: `The same under certified thresholds, decay ${decay}`,

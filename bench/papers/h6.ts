@@ -9,17 +9,9 @@ import {
   decide,
   selectFromCascade,
 } from "../../calibration/index.ts";
-import {
-  asScript,
-  curvesFigure,
-  type Hypothesis,
-  type Network,
-  percent,
-  pointsRange,
-  type Verdict,
-  verdictOf,
-} from "./hypothesis.ts";
-import { areaOf, curveOf, type Decisions, differences, overResamples, type Range, resampled } from "./measures.ts";
+import { effectOf, effectsSheet, effectVerdict, partsText } from "./effects.ts";
+import { asScript, curvesFigure, type Hypothesis, type Network, percent, pointsRange } from "./hypothesis.ts";
+import { areaOf, curveOf, type Decisions, differences, overResamples, resampled } from "./measures.ts";
 
 const FACTORS = ["softened answers", "survivor weights", "margins on survivors"] as const;
 
@@ -72,23 +64,6 @@ function marginAreas({ logits }: Network, isOnSurvivors: boolean, resamples: num
   };
 }
 
-/** What an alignment adds to the area. */
-interface Effect {
-  /** Over all combinations of the other two. */
-  readonly all: Range;
-  /** Beside both of them. */
-  readonly within: Range;
-}
-
-/** Decided by the mean over all combinations, unless CalexNet itself says the contrary. */
-function effectVerdict(claim: string, { all, within }: Effect): Verdict {
-  const what = "area, over all combinations of the other two";
-  const [verdict, own] = [verdictOf(claim, all, "above", what), verdictOf(claim, within, "above", what)];
-  const because = `${verdict.because}; within CalexNet ${pointsRange(within)}`;
-  const isContrary = own.held !== verdict.held && own.held !== "undecided" && verdict.held !== "undecided";
-  return { ...verdict, because, ...(isContrary && { held: "undecided" }) };
-}
-
 /** The claim and its test. */
 export const h6: Hypothesis = {
   name: "h6",
@@ -101,23 +76,22 @@ export const h6: Hypothesis = {
       const network = networks[k]!;
       return { label, levels, network, ...marginAreas(network, levels[2], study.resamples) };
     });
-    const effects = FACTORS.map((_, k): Effect => {
+    const effects = FACTORS.map((factor, k) => {
+      const isOther = (_: unknown, at: number) => at !== k;
       const pairs = cells
         .filter(({ levels }) => levels[k])
         .map((cell) => {
-          const other = cells.find(({ levels }) =>
-            levels.every((level, at) => level === (at === k ? !cell.levels[at] : cell.levels[at])),
+          const without = cells.find(({ levels }) =>
+            levels.every((level, at) => level === (at !== k && cell.levels[at])),
           )!;
-          return differences(cell.areas, other.areas);
+          const beside = partsText(FACTORS.filter(isOther), cell.levels.filter(isOther));
+          return [beside, [differences(cell.areas, without.areas)]] as const;
         });
-      const mean = pairs[0]!.map((_, i) => pairs.reduce((sum, pair) => sum + pair[i]!, 0) / pairs.length);
-      return { all: resampled(mean), within: resampled(pairs[0]!) };
+      return [factor, effectOf(Object.fromEntries(pairs))] as const;
     });
-    const nameOf = (levels: readonly boolean[]) =>
-      FACTORS.filter((_, k) => levels[k]).join(" + ") || "none of the three";
     return {
-      verdicts: FACTORS.map((factor, k) =>
-        effectVerdict(`CalexNet's ${factor} give more area under accuracy against cost`, effects[k]!),
+      verdicts: effects.map(([factor, effect]) =>
+        effectVerdict(`CalexNet's ${factor} give more area under accuracy against cost`, effect, "above", "area"),
       ),
       sheets: [
         {
@@ -131,18 +105,16 @@ export const h6: Hypothesis = {
             network.figures.exits.map(({ accuracy }) => percent(accuracy)).join(" / "),
           ]),
         },
-        {
-          title: "Effects",
-          text: "What each of the three adds to the area, in points of percent: over all combinations of the other two, and beside both of them, as CalexNet has it. Validation images, on which margins are found, are resampled as well.",
-          head: ["alignment", "adds", "adds within CalexNet"],
-          rows: FACTORS.map((factor, k) => [factor, pointsRange(effects[k]!.all), pointsRange(effects[k]!.within)]),
-        },
+        effectsSheet(
+          "What each of the three adds to the area, in points of percent; CalexNet has it beside both others. Validation images, on which margins are found, are resampled as well.",
+          Object.fromEntries(effects),
+        ),
       ],
       figure: {
         about: "Accuracy against cost, leaving by per-class margins",
-        spec: curvesFigure(new Map(cells.map(({ levels, curve }) => [nameOf(levels), curve]))),
+        spec: curvesFigure(new Map(cells.map(({ levels, curve }) => [partsText(FACTORS, levels), curve]))),
       },
-      numbers: { effects, cells: cells.map(({ network: _, ...numbers }) => numbers) },
+      numbers: { effects: Object.fromEntries(effects), cells: cells.map(({ network: _, ...numbers }) => numbers) },
     };
   },
 };
