@@ -16,8 +16,17 @@ import { countOnGrid, fixedSequence } from "./selective-risk.ts";
  * - `union`: exit j's level is divided by the number of threshold combinations the exits before could have chosen.
  *   Strict.
  * - `allSamples`: every exit on all samples, as published. Not valid in a cascade; kept for comparison.
+ *
+ * With one early exit all are the same, and strict.
  */
 export type ChainProcedure = "sequential" | "split" | "union" | "allSamples";
+
+/**
+ * Whether a chain's level is proven: no labels are used again at a later exit, of which a single early exit has none,
+ * and validation samples say where its tests begin.
+ */
+export const isStrictChain = (procedure: ChainProcedure, exits: number): boolean =>
+  exits === 2 || procedure === "split" || procedure === "union";
 
 /** What a chain needs. */
 export interface ChainInput extends RiskLevels {
@@ -81,8 +90,9 @@ function testExit(
   if (own.length === 0 || ownValidation.length === 0) return Number.POSITIVE_INFINITY;
   const grid = quantileGrid(validation, exit, ownValidation, steps);
   const { accepted, errors } = countAtExit(calibration, exit, own, grid);
-  const isStrict = procedure === "split" || procedure === "union";
-  const first = isStrict ? firstTestable(validation, exit, ownValidation, grid, own.length, alpha, level) : 0;
+  const first = isStrictChain(procedure, calibration.exits)
+    ? firstTestable(validation, exit, ownValidation, grid, own.length, alpha, level)
+    : 0;
   const counts = { accepted: accepted.subarray(first), errors: errors.subarray(first) };
   const kept = fixedSequence(counts, { alpha, delta: level });
   return kept < 0 ? Number.POSITIVE_INFINITY : grid[first + kept]!;

@@ -9,7 +9,7 @@ import type { RiskTest } from "../numeric/sample-size.ts";
 import { checkUnfitted } from "../table/fitted.ts";
 import { policyOrigin } from "../table/origin.ts";
 import { betweenScores, type Cascade, cascade, checkKnown, type Source } from "../table/scores.ts";
-import { chainLevel, chainShare, runChain } from "./chains.ts";
+import { chainLevel, chainShare, isStrictChain, runChain } from "./chains.ts";
 import { type Correction, firstLevel, rejectHypotheses } from "./multiple-testing.ts";
 import { RULE_OPTIONS } from "./options.ts";
 import { countGroups, designPath, groupCount, type PathControl, savedCost } from "./path.ts";
@@ -90,7 +90,7 @@ export function learnThenTest(source: Source, options: LearnThenTestOptions): Ca
   const { calibration, validation, used } = separate("learnThenTest", source, all, options);
   const about = {
     method: `learn then test (${procedure}, ${test})`,
-    guarantee: provenUnless(sameSamples, describe(procedure, control, { alpha, delta })),
+    guarantee: provenUnless(sameSamples, describe(procedure, control, all.exits, { alpha, delta })),
   };
   const shared = { calibration, validation, steps, alpha, delta };
   let thresholds: Float64Array | undefined;
@@ -215,7 +215,8 @@ function certify(
   };
 }
 
-function describe(procedure: Procedure, control: Control, { alpha, delta }: RiskLevels): Guarantee {
+function describe(procedure: Procedure, control: Control, exits: number, { alpha, delta }: RiskLevels): Guarantee {
+  const isStrict = procedure === "path" || isStrictChain(procedure, exits);
   const few = `at most ${alpha} of`;
   const wrong = {
     exit: `for each early exit, ${few} the samples that really leave there are answered wrongly in the long run`,
@@ -224,20 +225,16 @@ function describe(procedure: Procedure, control: Control, { alpha, delta }: Risk
     predictedClass: `for each early exit and each class, ${few} the samples that really leave there with this answer are answered wrongly in the long run`,
   }[control];
   const chance = `With probability at least ${complement(delta)} over the calibration samples`;
-  if (procedure === "allSamples") {
+  if (procedure === "allSamples" && !isStrict) {
     return {
       kind: "none",
       promise: `${chance.toLowerCase()}, each exit used alone would err on at most ${alpha} of the samples it accepts, but behind other exits it sees harder ones.`,
       assumptions: [independentSamples, fixedBeforehand],
     };
   }
-  const assumptions = [independentSamples, fixedBeforehand];
-  if (procedure === "sequential") {
-    assumptions.push(harmlessReuse);
-  }
   return {
     kind: "with probability 1 - delta",
     promise: `${chance}, ${wrong}.`,
-    assumptions,
+    assumptions: [independentSamples, fixedBeforehand, ...(isStrict ? [] : [harmlessReuse])],
   };
 }

@@ -138,7 +138,7 @@ export function sequentialSurvivors(
     aliveValidation = rowsBelow(aliveValidation, validationScores, earlyExits, j, threshold);
   }
   const guarantee = highProbability("the error rate of those that leave at each early exit", { alpha, delta });
-  const assumptions = [...guarantee.assumptions, harmlessReuse];
+  const assumptions = [...guarantee.assumptions, ...(earlyExits > 1 ? [harmlessReuse] : [])];
   const n = scores.length / earlyExits;
   return { thresholds, survivors: alive.length, n, guarantee: { ...guarantee, assumptions } };
 }

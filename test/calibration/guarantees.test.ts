@@ -15,6 +15,7 @@ import {
   evaluatePolicy,
   exitRisks,
   explain,
+  harmlessReuse,
   type LearnThenTestOptions,
   learnThenTest,
   lttThreshold,
@@ -231,6 +232,23 @@ test("the report says what is promised in two sentences", () => {
       "calibration and future samples are independent draws from one distribution, and that the model, its scaling and " +
       "the tried thresholds were fixed without the tested samples.",
   );
+});
+
+test("with one early exit every chain is the same, strict, and says so; behind another one two are not", () => {
+  const early = (exits: number) => {
+    const [validation, calibration] = [1, 2].map((seed) => randomTable(1500, exits, 4, { seed, skill: 3 }));
+    return (["union", "split", "sequential", "allSamples"] as const).map((procedure) => {
+      const result = learnThenTest(calibration!, { ...levels, validation: validation!, procedure });
+      assert.ok(result.ok, procedure);
+      return result;
+    });
+  };
+  const [union, ...others] = early(2);
+  for (const one of others) assert.equal([one.thresholds, one.guarantee], [union!.thresholds, union!.guarantee]);
+  assert.is(union!.guarantee.kind, "with probability 1 - delta");
+  const said = early(3).map(({ guarantee }) => [guarantee.kind, guarantee.assumptions.includes(harmlessReuse)]);
+  const proven = ["with probability 1 - delta", false];
+  assert.equal(said, [proven, proven, ["with probability 1 - delta", true], ["none", false]]);
 });
 
 test("the result does not depend on the order of calibration samples, given validation samples", () => {
