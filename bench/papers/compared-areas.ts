@@ -13,7 +13,7 @@ import {
   verdictOf,
 } from "./hypothesis.ts";
 import { atEqualRisk, exitsText, type Measured, measuring, riskList, underCertified } from "./measured.ts";
-import { areas, curveOf, differences, type Operation, overSeeds, resampled, thresholdDecisions } from "./measures.ts";
+import { areas, curveOf, differences, keptOf, overSeeds, thresholdDecisions } from "./measures.ts";
 
 /** One way against another that differs in what is claimed. */
 interface Pair {
@@ -61,7 +61,7 @@ export function comparedAreas({ name, title, score, pairs, promised, beside }: A
         const seeds = study.together(own, against);
         if (seeds.length === 0) return [];
         const more = (pick: (one: WithArea) => readonly number[]) =>
-          resampled(overSeeds(seeds.map(([a, b]) => differences(pick(of(a)), pick(of(b))))));
+          overSeeds(seeds.map(([a, b]) => differences(pick(of(a)), pick(of(b)))));
         const cost = more((one) => riskList(one, "cost"));
         return [{ own, against, claim, area: more((one) => one.areas), cost, seeds: seeds.length }];
       });
@@ -91,7 +91,7 @@ export function comparedAreas({ name, title, score, pairs, promised, beside }: A
                 label,
                 own.map(({ network }) => network.seed).join(", "),
                 exitsText(own),
-                percent(resampled(overSeeds(own.map((one) => one.areas))).mean, 2),
+                percent(overSeeds(own.map((one) => one.areas)).mean, 2),
                 ...(["cost", "accuracy"] as const).map((key) => percent(atEqualRisk(own, key).mean)),
                 ...(["cost", "accuracy", "earlyRisk"] as const).map((key) => percent(underCertified(own, key).mean)),
               ];
@@ -120,8 +120,7 @@ function keptBy(
   measured: readonly Measured[],
   { alpha, ...levels }: { readonly alpha: number; readonly draws: number; readonly delta: number },
 ): Verdict {
-  const isOver = ({ exitRisks }: Operation) => exitRisks.some((risk) => risk > alpha);
-  const shares = measured.map(({ operations }) => operations.filter(isOver).length / operations.length);
+  const kept = measured.map(({ operations }) => keptOf(operations, alpha));
   const claim = `With certified thresholds on top, ${label} keeps every exit's risk with probability ${1 - levels.delta}`;
-  return promiseVerdict(claim, Math.max(...shares), levels, `some exit was above ${percent(alpha)} %`);
+  return promiseVerdict(claim, kept, levels, `some exit was above ${percent(alpha)} %`);
 }

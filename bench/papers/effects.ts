@@ -1,12 +1,12 @@
 // What one part of a method adds, all else being equal, in a design that has every combination of its parts.
 
 import { pointsRange, type Sheet, type Verdict, verdictOf } from "./hypothesis.ts";
-import { overSeeds, type Range, resampled } from "./measures.ts";
+import { type OverSeeds, overSeeds } from "./measures.ts";
 
 /** What a part adds beside one setting of the others, and over all of these. */
 export interface Effect {
-  readonly all: Range;
-  readonly pairs: readonly { readonly beside: string; readonly adds: Range }[];
+  readonly all: OverSeeds;
+  readonly pairs: readonly { readonly beside: string; readonly adds: OverSeeds }[];
 }
 
 /** Which of the named parts are there. */
@@ -20,8 +20,8 @@ export function effectOf(pairs: Readonly<Record<string, readonly (readonly numbe
     values.map((_, i) => lists.reduce((sum, pair) => sum + pair[seed]![i]!, 0) / lists.length),
   );
   return {
-    all: resampled(overSeeds(means)),
-    pairs: Object.entries(pairs).map(([beside, pair]) => ({ beside, adds: resampled(overSeeds(pair)) })),
+    all: overSeeds(means),
+    pairs: Object.entries(pairs).map(([beside, pair]) => ({ beside, adds: overSeeds(pair) })),
   };
 }
 
@@ -32,10 +32,10 @@ export function effectVerdict(claim: string, { all, pairs }: Effect, wanted: "be
   const contrary = pairs.filter(({ adds }) => ![verdict.held, "undecided"].includes(heldBy(adds, wanted)));
   if (contrary.length === 0) return verdict;
   const but = contrary.map(({ beside, adds }) => `${beside} ${pointsRange(adds)}`).join("; ");
-  return { claim, held: "undecided", because: `${verdict.because}; it depends on what stands beside: ${but}` };
+  return { ...verdict, held: "undecided", because: `${verdict.because}; it depends on what stands beside: ${but}` };
 }
 
-const heldBy = (adds: Range, wanted: "below" | "above") => verdictOf("", adds, wanted, "").held;
+const heldBy = (adds: OverSeeds, wanted: "below" | "above") => verdictOf("", adds, wanted, "").held;
 
 /** Every effect, over all combinations and in each. */
 export const effectsSheet = (text: string, effects: Readonly<Record<string, Effect>>): Sheet => ({

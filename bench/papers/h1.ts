@@ -5,7 +5,7 @@
 import { effectOf, effectsSheet, effectVerdict } from "./effects.ts";
 import { asScript, curvesFigure, type Hypothesis, percent, pointsRange, verdictOf } from "./hypothesis.ts";
 import { atEqualRisk, exitsText, measuring, riskList, underCertified } from "./measured.ts";
-import { curveOf, differences, overSeeds, resampled, thresholdDecisions } from "./measures.ts";
+import { curveOf, differences, overSeeds, thresholdDecisions } from "./measures.ts";
 
 /** By decay of the average: both terms, the teacher's alone, consistency alone, neither. */
 const DESIGNS = {
@@ -35,7 +35,7 @@ export const h1: Hypothesis = {
       const more = (cell: number, other: number) =>
         seeds.map((cells) => differences(riskList(cells[cell]!, "depth"), riskList(cells[other]!, "depth")));
       const effects = {
-        both: resampled(overSeeds(more(0, 3))),
+        both: overSeeds(more(0, 3)),
         teacher: effectOf({ consistency: more(0, 2), "no consistency": more(1, 3) }),
         consistency: effectOf({ "the teacher's term": more(0, 1), "no teacher": more(2, 3) }),
       };

@@ -1,6 +1,7 @@
 // H2 (SAFE-KD): thresholds that are calibrated for each exit keep the selective risk in operation. Its released code,
 // its text, and certified thresholds, on exits alone and on the samples that really reach them.
 
+import { firstOf } from "../../base/index.ts";
 import { learnThenTest, safeKdReleasedCode, safeKdText } from "../../calibration/index.ts";
 import {
   type Answer,
@@ -12,7 +13,16 @@ import {
   type Verdict,
   verdictOf,
 } from "./hypothesis.ts";
-import { certified, type Operation, overDraws, poolOf, rangeOf, type ThresholdRule } from "./measures.ts";
+import {
+  certified,
+  type Kept,
+  keptOf,
+  type Operation,
+  overDraws,
+  poolOf,
+  rangeOf,
+  type ThresholdRule,
+} from "./measures.ts";
 
 const NETWORK = "safe-kd";
 
@@ -33,11 +43,9 @@ const RULES: Readonly<Record<string, ThresholdRule>> = {
 };
 
 /** What a rule did at a target, draw by draw. */
-interface Found {
+interface Found extends Kept {
   readonly alpha: number;
   readonly rule: string;
-  /** The share of draws in which some exit's risk in operation is above the target. */
-  readonly broken: number;
   readonly operations: readonly Operation[];
 }
 
@@ -52,18 +60,19 @@ export const h2: Hypothesis = {
     const found = levels.flatMap((alpha) =>
       Object.entries(RULES).map(([rule, make]): Found => {
         const operations = overDraws(pool, { ...study, alpha }, make);
-        const isOver = ({ exitRisks }: Operation) => exitRisks.some((risk) => risk > alpha);
-        const broken = operations.filter(isOver).length / operations.length;
-        return { alpha, rule, broken, operations };
+        return { alpha, rule, ...keptOf(operations, alpha), operations };
       }),
     );
     const promised = (rule: keyof typeof RULES, claim: string): Verdict => {
-      const { broken, alpha } = worstOf(found, rule);
+      const worst = worstOf(found, rule);
       const kept = `${claim} keep every exit's risk in operation with probability ${1 - study.delta}`;
-      return promiseVerdict(kept, broken, study, `some exit was above ${percent(alpha)} %`);
+      return promiseVerdict(kept, [worst], study, `some exit was above ${percent(worst.alpha)} %`);
     };
     const verdicts = [
-      expected(found, "its text", "Thresholds calibrated exit by exit, as the paper's text has them,"),
+      expectedVerdict(
+        "Thresholds calibrated exit by exit, as the paper's text has them,",
+        found.filter(({ rule }) => rule === "its text"),
+      ),
       promised("certified, each exit alone", "Thresholds certified for each exit alone"),
       promised("certified, as the cascade runs", "Thresholds certified on the samples that really reach an exit"),
     ];
@@ -76,22 +85,25 @@ export const h2: Hypothesis = {
 const worstOf = (found: readonly Found[], wanted: keyof typeof RULES): Found =>
   found.filter(({ rule }) => rule === wanted).reduce((a, b) => (a.broken > b.broken ? a : b));
 
-/** The text promises the risk in the mean: the worst exit's, over draws, against the target. */
-function expected(found: readonly Found[], wanted: keyof typeof RULES, claim: string): Verdict {
-  const exits = found.flatMap(({ rule, alpha, operations }) =>
-    rule !== wanted
-      ? []
-      : operations[0]!.exitRisks.map((_, j) => {
-          const { mean, lower, upper } = rangeOf(operations.map(({ exitRisks }) => exitRisks[j]! - alpha));
-          // Of the mean over so many draws.
-          const error = (upper - lower) / 2 / Math.sqrt(operations.length);
-          return { alpha, exit: j + 1, risk: alpha + mean, mean, lower: mean - error, upper: mean + error };
-        }),
+/**
+ * The text promises the risk in the mean: the worst exit's, over the draws in which anybody leaves there, against the
+ * target. It cannot be said to hold of an exit that never opens.
+ */
+export function expectedVerdict(claim: string, found: readonly Pick<Found, "alpha" | "operations">[]): Verdict {
+  const exits = found.flatMap(({ alpha, operations }) =>
+    firstOf(operations).exitRisks.map((_, j) => {
+      const { mean, lower, upper } = rangeOf(operations.map(({ exitRisks }) => exitRisks[j]! - alpha));
+      // Of the mean over so many draws.
+      const error = (upper - lower) / 2 / Math.sqrt(operations.length);
+      return { alpha, exit: j + 1, risk: alpha + mean, mean, lower: mean - error, upper: mean + error, seeds: 1 };
+    }),
   );
-  const worst = exits.reduce((a, b) => (a.mean > b.mean ? a : b));
-  const { held } = verdictOf(claim, worst, "below", "risk above the target");
+  const worst = exits.reduce((a, b) => (b.mean > a.mean || Number.isNaN(a.mean) ? b : a));
+  const isOpen = exits.every(({ mean }) => !Number.isNaN(mean));
+  const verdict = verdictOf(`${claim} keep every exit's expected risk in operation`, worst, "below", "risk");
+  const held = verdict.held === "held" && !isOpen ? "undecided" : verdict.held;
   const because = `exit ${worst.exit}: ${percent(worst.risk)} % wrong in operation, on average over the draws, at a target of ${percent(worst.alpha)} %`;
-  return { claim: `${claim} keep every exit's expected risk in operation`, held, because };
+  return { ...verdict, held, because: isOpen ? because : `${because}; some exit never opened` };
 }
 
 function riskSheet(found: readonly Found[]): Sheet {

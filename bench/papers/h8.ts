@@ -3,7 +3,7 @@
 
 import { asScript, curvesFigure, type Hypothesis, percent, pointsRange, verdictOf } from "./hypothesis.ts";
 import { atEqualRisk, exitsText, type Measured, measuring, riskList, underCertified } from "./measured.ts";
-import { curveOf, differences, overSeeds, resampled, thresholdDecisions } from "./measures.ts";
+import { curveOf, differences, overSeeds, thresholdDecisions } from "./measures.ts";
 
 /** With, and without. */
 const PAIRS = [
@@ -23,7 +23,7 @@ export const h8: Hypothesis = {
     const pairs = PAIRS.flatMap(([using, without]) => {
       const seeds = study.together(using, without).map((networks) => networks.map(measure) as [Measured, Measured]);
       if (seeds.length === 0) return [];
-      const more = resampled(overSeeds(seeds.map(([a, b]) => differences(riskList(a, "early"), riskList(b, "early")))));
+      const more = overSeeds(seeds.map(([a, b]) => differences(riskList(a, "early"), riskList(b, "early"))));
       return [{ using, without, seeds, more }];
     });
     return {

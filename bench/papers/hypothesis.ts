@@ -7,11 +7,11 @@ import { basename, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import type { TopLevelSpec } from "vega-lite";
-import { writeWholeSync } from "../../base/index.ts";
+import { firstOf, writeWholeSync } from "../../base/index.ts";
 import { plainJson } from "../../calibration/index.ts";
 import { drawPlot, experimentsOfFile, figuresOf, folded, html, RunFolder, readLogits } from "../../cli/index.ts";
 import { RUN_FILES } from "../../exits/index.ts";
-import type { Curve, Logits, Range } from "./measures.ts";
+import { type Curve, type Kept, type Logits, type OverSeeds, type Range, SEEDS } from "./measures.ts";
 
 /** A trained network of the comparison. */
 export interface Network {
@@ -47,9 +47,6 @@ export interface Study extends Repeats {
 /** The backbone of all hypotheses; of another one accuracies and costs are others. */
 const BACKBONE = "resnet";
 
-/** Seeds without which a verdict speaks of the networks at hand alone. */
-const SEEDS = 3;
-
 /** Rows of text under a head. */
 export interface Sheet {
   readonly title: string;
@@ -63,6 +60,8 @@ export interface Verdict {
   readonly claim: string;
   readonly held: "held" | "did not hold" | "undecided";
   readonly because: string;
+  /** Of the networks that it is said of; absent where it is said of networks of any kind. */
+  readonly seeds?: number;
 }
 
 /** What a study finds. */
@@ -91,25 +90,35 @@ export const pointsRange = ({ mean, lower, upper }: Range, digits = 2): string =
   `${percent(mean, digits)} (${percent(lower, digits)} to ${percent(upper, digits)})`;
 
 /** A claim that something is below, or above, 0: decided where the middle 95 % lie on one side. */
-export function verdictOf(claim: string, difference: Range, wanted: "below" | "above", what: string): Verdict {
+export function verdictOf(claim: string, difference: OverSeeds, wanted: "below" | "above", what: string): Verdict {
   const sign = wanted === "below" ? 1 : -1;
   const [low, high] = [sign * difference.lower, sign * difference.upper].sort((a, b) => a - b) as [number, number];
   const held = high < 0 ? "held" : low > 0 ? "did not hold" : "undecided";
   const sure = held === "undecided" ? "; repetition alone explains as much" : "";
-  return { claim, held, because: `${what}: ${pointsRange(difference)} points${sure}` };
+  const { seeds } = difference;
+  return { claim, held, because: `${what}: ${pointsRange(difference)} points, ${seedsText(seeds)}${sure}`, seeds };
 }
 
-/** A promise that was to hold in a share 1 - delta of the draws, and was broken in a share of them. */
+const seedsText = (seeds: number): string => `${seeds} ${seeds === 1 ? "seed" : "seeds"}`;
+
+/**
+ * A promise that was to hold in a share 1 - delta of the draws, and what became of it on networks that differ in their
+ * seed alone: the worst decides, and of an exit that never opens on one of them it cannot be said to hold.
+ */
 export function promiseVerdict(
   claim: string,
-  broken: number,
+  networks: readonly Kept[],
   { draws, delta }: Pick<Repeats, "draws" | "delta">,
   what: string,
 ): Verdict {
+  const broken = Math.max(...networks.map((one) => one.broken));
+  const open = firstOf(networks).open.map((_, j) => Math.min(...networks.map((one) => one.open[j]!)));
   // What chance alone leaves of so few draws.
   const slack = 2 * Math.sqrt((delta * (1 - delta)) / draws);
-  const held = broken <= delta - slack ? "held" : broken > delta + slack ? "did not hold" : "undecided";
-  return { claim, held, because: `${what} in ${percent(broken)} % of ${draws} draws` };
+  const kept = open.includes(0) ? "undecided" : "held";
+  const held = broken <= delta - slack ? kept : broken > delta + slack ? "did not hold" : "undecided";
+  const because = `${what} in ${percent(broken)} % of ${draws} draws; exits were open in ${open.join(" / ")} of them`;
+  return { claim, held, because, seeds: networks.length };
 }
 
 /** Curves by name, as one picture. */
@@ -197,17 +206,12 @@ export async function testHypothesis(hypothesis: Hypothesis, options: TestOption
   const { verdicts, sheets, figure, numbers } = answer;
   const said = verdicts.map(({ claim, held, because }) => `${claim}: **${held}** here (${because}).`);
   const { draws, alpha, delta, resamples } = study;
-  const seeds = new Set(study.networks.map(({ seed }) => seed)).size;
   const runs = study.networks.map(({ label, backbone, seed }) => `${backbone} ${label} seed ${seed}`);
   const notes = [
     `Made by bench/papers/${name}.ts from the finished runs of bench/papers/${name}.json.`,
     `Runs: ${runs.join(", ")}. Commit of the runs: ${[...new Set(study.networks.map(({ commit }) => commit))].join(", ")}.`,
     `In parentheses the middle 95 % of ${draws} draws of calibration images, or of ${resamples} resamples of images. Levels: at most ${100 * alpha} % wrong, with probability ${1 - delta}.`,
-    ...(seeds < SEEDS
-      ? [
-          `Trained with ${seeds} ${seeds === 1 ? "seed" : "seeds"}: "held" and "did not hold" are said of these networks. What another training would give is not in the ranges; two trainings of one method differ by 0.3 points of area and more.`,
-        ]
-      : []),
+    ...seedNotes(verdicts),
     ...(study.missing.length > 0 ? [`Not finished, and left out: ${study.missing.join(", ")}.`] : []),
   ];
   const path = (ending: string) => join(out, `${name}.${ending}`);
@@ -238,6 +242,21 @@ export async function testHypothesis(hypothesis: Hypothesis, options: TestOption
     }),
   );
   return answer;
+}
+
+/** What ranges hold, by the seeds behind each verdict. */
+function seedNotes(verdicts: readonly Verdict[]): readonly string[] {
+  const seeds = verdicts.flatMap(({ seeds = [] }) => seeds);
+  return [
+    ...(seeds.some((count) => count < SEEDS)
+      ? [
+          `Of fewer than ${SEEDS} seeds "held" and "did not hold" are said of these networks. What another training would give is not in the ranges; two trainings of one method differ by 0.3 points of area and more.`,
+        ]
+      : []),
+    ...(seeds.some((count) => count >= SEEDS)
+      ? [`Ranges over ${SEEDS} seeds and more hold what other seeds would give, by Student's t, beside the resamples.`]
+      : []),
+  ];
 }
 
 function markdown(title: string, lines: readonly string[], sheets: readonly Sheet[]): string {

@@ -3,17 +3,7 @@
 
 import type { Score } from "../../calibration/index.ts";
 import { type Network, percent, type Study } from "./hypothesis.ts";
-import {
-  type AtRisk,
-  atRisk,
-  type Operation,
-  overDraws,
-  overSeeds,
-  poolOf,
-  type Range,
-  rangeOf,
-  resampled,
-} from "./measures.ts";
+import { type AtRisk, atRisk, type Operation, overDraws, overSeeds, poolOf, type Range, rangeOf } from "./measures.ts";
 
 /** What is measured of a network. */
 export interface Measured {
@@ -46,7 +36,7 @@ export const riskList = ({ atRisk: at }: Measured, key: keyof AtRisk): readonly 
 
 /** One measure at the target risk, over seeds. */
 export const atEqualRisk = (seeds: readonly Measured[], key: keyof AtRisk): Range =>
-  resampled(overSeeds(seeds.map((one) => riskList(one, key))));
+  overSeeds(seeds.map((one) => riskList(one, key)));
 
 /** One measure under certified thresholds, over draws and seeds. */
 export const underCertified = (

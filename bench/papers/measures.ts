@@ -20,6 +20,7 @@ import {
   sweepThresholds,
   type Table,
 } from "../../calibration/index.ts";
+import { studentQuantile } from "./student.ts";
 
 /** The cached logits of a trained network. */
 export interface Logits {
@@ -48,21 +49,31 @@ export const resampled = ([whole = Number.NaN, ...drawn]: readonly number[]): Ra
   mean: whole,
 });
 
-/** Seeds from which on they are resampled as well. */
-const SEEDS = 3;
+/** A mean over seeds, and how many they are. */
+export interface OverSeeds extends Range {
+  readonly seeds: number;
+}
 
-/** Means over seeds of lists as `resampled` takes them; where seeds are enough, each resample draws among them, too. */
-export function overSeeds(lists: readonly (readonly number[])[]): number[] {
-  const mean = (rows: readonly (readonly number[])[], i: number) =>
-    rows.reduce((sum, row) => sum + row[i]!, 0) / rows.length;
-  return firstOf(lists).map((_, i) => {
-    if (i === 0 || lists.length < SEEDS) return mean(lists, i);
-    const random = createRandom(i);
-    return mean(
-      lists.map(() => lists[random.below(lists.length)]!),
-      i,
-    );
-  });
+/** Seeds from which on a range holds what another training would give. */
+export const SEEDS = 3;
+
+/**
+ * The mean over seeds of lists as `resampled` takes them, with what resampled images make of it. Where seeds are
+ * enough, also with what other seeds would: by Student's t, beside the images, since all seeds share these.
+ */
+export function overSeeds(lists: readonly (readonly number[])[]): OverSeeds {
+  const seeds = lists.length;
+  const meanOf = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const { mean, lower, upper } = resampled(firstOf(lists).map((_, i) => meanOf(lists.map((list) => list[i]!))));
+  if (seeds < SEEDS) return { mean, lower, upper, seeds };
+  const square = lists.reduce((sum, list) => sum + (list[0]! - mean) ** 2, 0);
+  const student = studentQuantile(0.975, seeds - 1) * Math.sqrt(square / (seeds - 1) / seeds);
+  return {
+    mean,
+    lower: mean - Math.hypot(student, mean - lower),
+    upper: mean + Math.hypot(student, upper - mean),
+    seeds,
+  };
 }
 
 /** Differences of two lists of paired repetitions. */
@@ -199,6 +210,22 @@ export function overDraws(pool: Pool, options: DrawOptions, rule: ThresholdRule 
     return operate(all, rule(selectFromCascade(all, rows), pool, options, rows));
   });
 }
+
+/** What becomes of a promised risk over draws. */
+export interface Kept {
+  /** The share of draws in which some exit's risk was above it. */
+  readonly broken: number;
+  /** In how many draws anybody left, by early exit: where nobody does, nothing is put to the test. */
+  readonly open: readonly number[];
+}
+
+/** How a promise was kept in operation. */
+export const keptOf = (operations: readonly Operation[], alpha: number): Kept => ({
+  broken: operations.filter(({ exitRisks }) => exitRisks.some((risk) => risk > alpha)).length / operations.length,
+  open: firstOf(operations).exitRisks.map(
+    (_, j) => operations.filter(({ exitRisks }) => !Number.isNaN(exitRisks[j])).length,
+  ),
+});
 
 /** Ways to decide, from the least cost to the most: where every test image leaves. */
 export interface Decisions {

@@ -12,8 +12,8 @@ import { h5 } from "../../bench/papers/h5.ts";
 import { h6 } from "../../bench/papers/h6.ts";
 import { h7 } from "../../bench/papers/h7.ts";
 import { h8 } from "../../bench/papers/h8.ts";
-import { type Hypothesis, promiseVerdict, testHypothesis, verdictOf } from "../../bench/papers/hypothesis.ts";
-import { atRisk, overSeeds, poolOf, rangeOf } from "../../bench/papers/measures.ts";
+import { type Hypothesis, testHypothesis } from "../../bench/papers/hypothesis.ts";
+import { atRisk, poolOf } from "../../bench/papers/measures.ts";
 import { decide, sweepThresholds } from "../../calibration/index.ts";
 import { experimentsOfFile } from "../../cli/index.ts";
 import { randomTable } from "../calibration/tables.ts";
@@ -105,22 +105,6 @@ test("what is not finished is named, with the command that makes it", async () =
   );
 });
 
-test("a claim is decided where all that repetition leaves lies on one side", () => {
-  const say = (values: readonly number[], wanted: "above" | "below") =>
-    verdictOf("c", rangeOf(values), wanted, "w").held;
-  assert.equal([say([1, 2, 3], "above"), say([1, 2, 3], "below")], ["held", "did not hold"]);
-  assert.equal(
-    [say([-1, 2, 3], "above"), say([-3, -1], "below"), say([0, 0], "below")],
-    ["undecided", "held", "undecided"],
-  );
-});
-
-test("a promise is held or broken by more than chance, or nothing is said of it", () => {
-  const say = (broken: number, draws: number) => promiseVerdict("c", broken, { draws, delta: 0.1 }, "w").held;
-  assert.equal([say(0.02, 100), say(0.1, 100), say(0.3, 100)], ["held", "undecided", "did not hold"]);
-  assert.is(say(0, 3), "undecided", "three draws prove nothing");
-});
-
 test("what leaves at a risk is read between thresholds, and is more the more risk there may be", () => {
   const table = (seed: number) => randomTable(600, 3, 4, { seed, skill: 2 });
   const pool = poolOf({ validation: table(1), calibration: table(2), test: table(3) });
@@ -138,14 +122,6 @@ test("what leaves at a risk is read between thresholds, and is more the more ris
   });
   const beyond = risks.findLastIndex(([, risk]) => risk <= 0.1) + 1;
   assert.ok(risks[beyond - 1]![0] <= some![0]!.early && some![0]!.early <= risks[beyond]![0]);
-});
-
-test("seeds count in the mean; of three and more each resample draws", () => {
-  const lists = [1, 2, 6].map((value) => new Array<number>(20).fill(value));
-  assert.equal(overSeeds(lists.slice(0, 2)), new Array<number>(20).fill(1.5));
-  const [mean, ...drawn] = overSeeds(lists);
-  assert.is(mean, 3);
-  assert.ok(new Set(drawn).size > 1, String(drawn));
 });
 
 const gpu = gpuSuite("bench: a claim over trained runs", { timeout: 120_000 });
