@@ -5,6 +5,7 @@ export { cascadeTable, savingTable, stageTable } from "./bench/show.ts";
 export { candidates, openSubject, type Subject, tableOf, whole } from "./bench/subject.ts";
 export { figuresOf } from "./compare/figures.ts";
 export { experimentsOfFile } from "./compare/plan.ts";
+export { distinctNetworks } from "./compare/statistics.ts";
 export { readLogits } from "./files/logits-file.ts";
 export { RunFolder } from "./files/run-folder.ts";
 export { folded } from "./files/whole.ts";

@@ -3,6 +3,7 @@
 // measures and area of the same probabilities: as they were trained, and after temperature scaling.
 
 import { applyScaling, areaUnderCurve, createRandom, evaluate, fit, spearman } from "../../calibration/index.ts";
+import { distinctNetworks } from "../../cli/index.ts";
 import {
   type Answer,
   asScript,
@@ -51,12 +52,6 @@ function measuredOf({ label, seed, logits, figures }: Network): Ranked {
   return { label, seed, collapsed: figures.collapsed, of: { "as trained": measure(false), scaled: measure(true) } };
 }
 
-/** Without those that another setting has trained to the very same network. */
-function distinct(networks: readonly Ranked[]): readonly Ranked[] {
-  const keys = networks.map(({ of }) => JSON.stringify(of["as trained"]));
-  return networks.filter((_, i) => keys.indexOf(keys[i]!) === i);
-}
-
 /** How a proxy ranks the networks. */
 interface Ranking {
   readonly kind: (typeof KINDS)[number];
@@ -79,7 +74,8 @@ export const h4: Hypothesis = {
   title: "EEFP: failure prediction ranks networks better than calibration error",
   needs: ["joint"],
   study({ networks: all, resamples }) {
-    const networks = distinct(all.map(measuredOf));
+    const distinct = new Set(distinctNetworks(all.map(({ figures }) => figures)));
+    const networks = all.filter(({ figures }) => distinct.has(figures)).map(measuredOf);
     if (networks.length < 4)
       throw new Error(`h4: at least 4 finished networks must be there to be ranked; got ${networks.length}.`);
     const random = createRandom(0);

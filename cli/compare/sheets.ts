@@ -246,12 +246,12 @@ export function timeSheet(settings: readonly Setting[]): Sheet {
 /** Which measure goes with the area, over the runs of each data set and backbone. */
 export function proxySheet(runs: readonly RunFigures[]): Sheet {
   const groups = groupsOf(runs).map(({ data, backbone, runs: of }) => ({ data, backbone, ...proxyCorrelations(of) }));
-  const several = groups.filter((group) => group.runs.length > 2);
+  const several = groups.filter(({ networks }) => networks > 2);
   const cell = (value = Number.NaN) => (Number.isNaN(value) ? "-" : value.toFixed(2));
   return {
     title: "What goes with the area",
-    text: "Spearman's correlation, over runs, of each measure (its mean over the early exits, of probabilities as they were trained) with the area under accuracy against cost. Few runs: a hint, no proof. Runs of which not all of it is known are left out.",
-    head: ["measure", ...several.map(({ data, backbone, runs: of }) => `${data}, ${backbone} (${of.length} runs)`)],
+    text: "Spearman's correlation, over networks, of each measure (its mean over the early exits, of probabilities as they were trained) with the area under accuracy against cost. Few networks: a hint, no proof. Runs that came to one and the same network count once; those of which not all of it is known are left out.",
+    head: ["measure", ...several.map(({ data, backbone, networks }) => `${data}, ${backbone} (${networks} networks)`)],
     rows: [...(several[0]?.correlations.keys() ?? [])].map((measure) => [
       measure,
       ...several.map(({ correlations }) => cell(correlations.get(measure))),

@@ -80,11 +80,22 @@ const PROXIES: Readonly<Record<string, (run: RunFigures) => number>> = {
   "accuracy of the last exit": (run) => lastAccuracyOf(run),
 };
 
-/** Spearman's correlation of each proxy with the area, over the runs that have all; NaN where one does not vary. */
-export function proxyCorrelations(all: readonly RunFigures[]) {
+/**
+ * Without runs that another setting has trained to the very same network. It is known by what its exits say of every
+ * test sample, in the measures that neither costs nor scaling have a part in.
+ */
+export function distinctNetworks<T extends Pick<RunFigures, "exits">>(runs: readonly T[]): readonly T[] {
+  const keys = runs.map(({ exits }) =>
+    JSON.stringify(exits.map((exit) => [exit.accuracy, exit.trainedEce, exit.trainedAuroc, exit.trainedAurc])),
+  );
+  return runs.filter((_, i) => keys.indexOf(keys[i]!) === i);
+}
+
+/** Spearman's correlation of each proxy with the area, over the networks that have all; NaN where one does not vary. */
+export function proxyCorrelations(runs: readonly RunFigures[]) {
   const proxies = Object.entries(PROXIES);
-  const runs = all.filter((run) => proxies.every(([, of]) => !Number.isNaN(of(run))));
-  const areas = runs.map(({ area }) => area);
-  const correlations = proxies.map(([name, of]) => [name, spearman(runs.map(of), areas)] as const);
-  return { runs, correlations: new Map(correlations) };
+  const networks = distinctNetworks(runs.filter((run) => proxies.every(([, of]) => !Number.isNaN(of(run)))));
+  const areas = networks.map(({ area }) => area);
+  const correlations = proxies.map(([name, of]) => [name, spearman(networks.map(of), areas)] as const);
+  return { networks: networks.length, correlations: new Map(correlations) };
 }

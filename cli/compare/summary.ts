@@ -52,11 +52,12 @@ interface SettingSummary extends Pick<Setting, "data" | "backbone" | "method"> {
 /** All that a comparison says besides its runs. */
 export interface ComparisonSummary {
   readonly settings: readonly SettingSummary[];
-  /** Spearman's correlation of each measure with the area, over the runs of a data set and backbone that have all. */
+  /** Spearman's correlation of each measure with the area, over the networks of a data set and backbone that have all. */
   readonly proxies: readonly {
     readonly data: string;
     readonly backbone: string;
-    readonly runs: number;
+    /** Runs that came to one and the same network count once. */
+    readonly networks: number;
     readonly correlations: Readonly<Record<string, number>>;
   }[];
 }
@@ -89,8 +90,8 @@ export function summaryOf(all: readonly RunFigures[], against: string): Comparis
       };
     }),
     proxies: groupsOf(runs).map(({ data, backbone, runs: of }) => {
-      const { runs, correlations } = proxyCorrelations(of);
-      return { data, backbone, runs: runs.length, correlations: Object.fromEntries(correlations) };
+      const { networks, correlations } = proxyCorrelations(of);
+      return { data, backbone, networks, correlations: Object.fromEntries(correlations) };
     }),
   };
 }

@@ -8,7 +8,7 @@ import { readKnown } from "../../cli/compare/known.ts";
 import { lossSize } from "../../cli/compare/loss-size.ts";
 import { experimentsOfFile } from "../../cli/compare/plan.ts";
 import { confidenceSheet } from "../../cli/compare/sheets.ts";
-import { pairedDifference, settingsOf, spreadOf } from "../../cli/compare/statistics.ts";
+import { distinctNetworks, pairedDifference, settingsOf, spreadOf } from "../../cli/compare/statistics.ts";
 import { summaryOf } from "../../cli/compare/summary.ts";
 import { LOGIT_SPLITS, trained } from "../../cli/files/run-folder.ts";
 import { readSafetensors, writeSafetensors } from "../../engine/index.ts";
@@ -345,12 +345,21 @@ test("the summary has means, spreads and differences of all that is measured, an
   assert.ok(Math.abs(y!.differences!["area"]!.mean + 0.2) < 1e-12 && y!.differences!["accuracyAt50"]!.n === 2);
   assert.is(y!.differences!["certifiedCost"]!.mean, 0, "nothing certified counts with the full cost");
   assert.ok(Math.abs(x!.exits[1]!["accuracy"]!.mean - 0.72) < 1e-12);
-  assert.equal([proxies[0]!.runs, proxies[0]!.correlations["ECE"]], [4, -1], "of probabilities as the curve's");
+  assert.equal([proxies[0]!.networks, proxies[0]!.correlations["ECE"]], [4, -1], "of probabilities as the curve's");
   // A run of a comparison that did not tell all of it is left out, not the measure.
   const [older] = runs as [RunFigures];
   const { trainedEefp: _, ...exit } = older.exits[0]!;
   const [without] = summaryOf([...runs, { ...older, seed: 2, exits: [exit, older.exits[1]!] }], "x").proxies;
-  assert.equal([without!.runs, without!.correlations["ECE"]], [4, -1]);
+  assert.equal([without!.networks, without!.correlations["ECE"]], [4, -1]);
+});
+
+test("runs that came to the same network count once, whatever their heads and gates cost", () => {
+  const network = (accuracy: number, more: object = {}) => ({
+    exits: [{ accuracy, trainedEce: 0.1, trainedAuroc: 0.8, trainedAurc: 0.2, trainedEefp: 0.6, eefp: 0.6, ...more }],
+  });
+  const runs = [network(0.7), network(0.8), network(0.7, { trainedEefp: 0.61, eefp: 0.61 })] as unknown as RunFigures[];
+  assert.equal(distinctNetworks(runs), runs.slice(0, 2));
+  assert.is(distinctNetworks([...runs, network(0.7, { trainedAurc: 0.21 }) as unknown as RunFigures]).length, 3);
 });
 
 test("labels that would share a folder are refused", () => {
