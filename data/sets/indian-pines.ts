@@ -1,6 +1,7 @@
 // Indian Pines (AVIRIS, 1992): one scene of 145 x 145 pixels and 200 bands, 10,249 of them labelled with 16 classes. A
 // sample is the patch around a labelled pixel. Where parts are drawn at random, their patches overlap and the test part
-// is not unseen; `disjoint-block` cuts the scene into blocks, and no patch shows anything of another part's blocks.
+// is not unseen; `disjoint-block` cuts the scene into blocks, and no patch shows anything of another part's blocks. Its
+// samples come in few blocks, so they are neither independent nor exchangeable.
 
 import { type Kinds, only, option, permuted } from "../../base/index.ts";
 import { createDataset, type Dataset } from "../dataset.ts";
@@ -81,7 +82,8 @@ const DEFAULT_SHARES: Shares = { train: 0.4, validation: 0.1, calibration: 0.2, 
 /**
  * Indian Pines: patch x patch x 200 bytes, 16 classes. Each band is brought to 0..255 by its range over the training
  * pixels, and normalised by their mean and deviation. Columns `row` and `column` say where a sample lies; its id is row
- * * 145 + column.
+ * * 145 + column. Under `disjoint-block` the parts hold overlapping patches of few blocks, neither independent draws nor
+ * exchangeable, so certified risks are not proven there. Under `random` they speak of this scene's pixels alone.
  * @throws DataError for a missing or damaged file, files that do not fit each other, or an option out of its range.
  */
 export async function indianPines(options: IndianPinesOptions = {}): Promise<Splits> {
@@ -100,7 +102,7 @@ export async function indianPines(options: IndianPinesOptions = {}): Promise<Spl
   const codes = encodeBands(scene, parts);
   const cut = (part: number): Dataset => cutPatches(scene, codes, parts, part, patch, isBlocked);
   const how = isBlocked
-    ? `disjoint-block: blocks of ${block} x ${block} pixels by seed ${seed}; what a patch would show of other parts is blanked`
+    ? `disjoint-block: blocks of ${block} x ${block} pixels by seed ${seed}; what a patch would show of other parts is blanked; samples of a block are alike, so what calibration promises of independent or exchangeable ones is not proven here`
     : `random: pixels by seed ${seed}; patches of different parts overlap, so the test figures flatter`;
   const [train, validation, calibration, test] = [cut(0), cut(1), cut(2), cut(3)];
   const counts = `${train.size} train, ${validation.size} validation, ${calibration.size} calibration, ${test.size} test`;

@@ -25,6 +25,7 @@ test("indianPines: patches stand around their pixel, in both ways of splitting",
       const splits = await indianPines({ dir, verify: false, split, patch: 5, block: 8 });
       const parts = [splits.train, splits.validation, splits.calibration, splits.test];
       assert.match(splits.protocol, new RegExp(`^${split}: `));
+      assert.is(/not proven here/.test(splits.protocol), split === "disjoint-block");
       // Values are linear in row and column, and cut to the range of the training pixels.
       const codeOf = (name: "row" | "column", value: number): number => {
         const seen = splits.train.columns[name]!;
