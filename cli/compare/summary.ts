@@ -52,7 +52,9 @@ interface SettingSummary extends Pick<Setting, "data" | "backbone" | "method"> {
 /** All that a comparison says besides its runs. */
 export interface ComparisonSummary {
   readonly settings: readonly SettingSummary[];
-  /** Spearman's correlation of each measure with the area, over the networks of a data set and backbone that have all. */
+  /**
+   * Spearman's correlation of each measure with the area, over the networks of a data set and backbone that have all.
+   */
   readonly proxies: readonly {
     readonly data: string;
     readonly backbone: string;

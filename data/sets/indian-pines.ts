@@ -82,8 +82,8 @@ const DEFAULT_SHARES: Shares = { train: 0.4, validation: 0.1, calibration: 0.2, 
 /**
  * Indian Pines: patch x patch x 200 bytes, 16 classes. Each band is brought to 0..255 by its range over the training
  * pixels, and normalised by their mean and deviation. Columns `row` and `column` say where a sample lies; its id is row
- * * 145 + column. Under `disjoint-block` the parts hold overlapping patches of few blocks, neither independent draws nor
- * exchangeable, so certified risks are not proven there. Under `random` they speak of this scene's pixels alone.
+ * * 145 + column. Under `disjoint-block` the parts hold overlapping patches of few blocks, neither independent draws
+ * nor exchangeable, so certified risks are not proven there. Under `random` they speak of this scene's pixels alone.
  * @throws DataError for a missing or damaged file, files that do not fit each other, or an option out of its range.
  */
 export async function indianPines(options: IndianPinesOptions = {}): Promise<Splits> {

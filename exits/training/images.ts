@@ -43,7 +43,10 @@ export interface ImageBatch {
   readonly images: Uint8Array;
   /** [B] */
   readonly labels: Int32Array;
-  /** With mixup or cutmix: image i is `share[i]` of one labelled `labels[i]`, and the rest of one labelled `mixed.labels[i]`. */
+  /**
+   * With mixup or cutmix: image i is `share[i]` of one labelled `labels[i]`, and the rest of one labelled
+   * `mixed.labels[i]`.
+   */
   readonly mixed?: { readonly labels: Int32Array; readonly share: Float32Array };
   /** Images that are meant, if not all. */
   readonly count?: number;
