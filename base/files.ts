@@ -117,26 +117,33 @@ export function readWholeSync(path: string): Uint8Array {
   }
 }
 
+/** Whether a process of this machine is at work. */
+export function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return codeOf(error) === "EPERM";
+  }
+}
+
+/** What the system calls this machine, or container: others may write to the same folder, and count their own processes. */
+const host = (): string => process.getBuiltinModule("node:os").hostname().replace(/\W/g, "_");
+
 /**
  * Names under which content is written before it gets its own: nobody can guess them, and the process that writes is
- * known.
+ * known, with its machine.
  */
-const PART = /\.(\d+)-[0-9a-f]{32}\.part$/;
+const PART = /\.(\d+)-(\w+)-[0-9a-f]{32}\.part$/;
 
 /** A name beside `path` for what is not complete yet. */
 export const partOf = (path: string): string =>
-  `${path}.${process.pid}-${crypto.randomUUID().replaceAll("-", "")}.part`;
+  `${path}.${process.pid}-${host()}-${crypto.randomUUID().replaceAll("-", "")}.part`;
 
-/** Whether a name is one that `partOf` gave for this base name, in a process that is no more. */
+/** Whether a name is one that `partOf` gave for this base name, in a process of this machine that is no more. */
 function isLeft(name: string, base: string): boolean {
-  const pid = Number(PART.exec(name)?.[1] ?? 0);
-  if (!name.startsWith(`${base}.`) || pid === 0 || pid === process.pid) return false;
-  try {
-    process.kill(pid, 0);
-    return false;
-  } catch (error) {
-    return codeOf(error) === "ESRCH";
-  }
+  const [, pid, where] = PART.exec(name) ?? [];
+  return where === host() && name.startsWith(`${base}.`) && !isRunning(Number(pid));
 }
 
 /** The folder and the name in it. */
@@ -145,7 +152,7 @@ function place(path: string): readonly [folder: string, base: string] {
   return [dirname(path), basename(path)];
 }
 
-/** What processes that are no more left of `path`: files and folders under names of `partOf`, oldest first by name. */
+/** What processes of this machine that are no more left of `path`: files and folders under names of `partOf`. */
 export async function leftovers(path: string): Promise<string[]> {
   const [folder, base] = place(path);
   const names = await fs()
@@ -164,7 +171,7 @@ function checkTarget(path: string, stats: Stats | undefined): void {
 /**
  * Writes a file that appears under its name only when it is complete and on disk: a kill or a full disk leaves the old
  * one, or none. It is written beside its place under a name that nobody can guess, and only if there is nothing of that
- * name: no link is followed, neither there nor at `path`. What killed processes left of this file goes. @throws Error
+ * name: no link is followed, neither there nor at `path`. What killed processes of this machine left of this file goes. @throws Error
  * of the system
  */
 export async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {

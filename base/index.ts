@@ -7,6 +7,7 @@ export {
   diskFull,
   FULL_DISK,
   isDiskFull,
+  isRunning,
   kindOf,
   leftovers,
   openFile,

@@ -1,7 +1,7 @@
 // One process a run folder: two that train into it would write each other's checkpoints. The lock is a file that says
 // who holds it; a process that died holds nothing, whatever it left behind.
 
-import { codeOf, kindOf, what } from "../../base/index.ts";
+import { codeOf, isRunning, kindOf, what } from "../../base/index.ts";
 import { TrainingError } from "../errors.ts";
 import { fileSystem, readText } from "./files.ts";
 
@@ -57,15 +57,6 @@ async function beginning(pid: number): Promise<string> {
   // The second field is a name in brackets, which may hold blanks and brackets.
   const ticks = stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
   return ticks === undefined ? "" : `${((await read("/proc/sys/kernel/random/boot_id")) ?? "").trim()} ${ticks}`;
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return isCode(error, "EPERM");
-  }
 }
 
 /** Whether the holder is known to be gone. One on another machine is never known to be. */

@@ -40,12 +40,14 @@ for (const [name, write] of Object.entries(ways)) {
       await write(path, "one");
       assert.is(readFileSync(path, "utf8"), "one");
       const [left, other, theirs] = [leftOf(path), leftOf(join(folder, "inner", "b.json")), partOf(path)];
-      for (const each of [left, other, theirs]) writeFileSync(each, "half");
+      // Of a number that is nobody's here, on another machine.
+      const elsewhere = leftOf(path).replace(/-\w+(-[0-9a-f]{32})/, "-elsewhere$1");
+      for (const each of [left, other, theirs, elsewhere]) writeFileSync(each, "half");
       assert.equal(await leftovers(path), [left]);
       await write(path, "two");
       assert.equal(
         new Set(readdirSync(join(folder, "inner")).map((name) => join(folder, "inner", name))),
-        new Set([path, other, theirs]),
+        new Set([path, other, theirs, elsewhere]),
       );
     }));
 
