@@ -9,7 +9,7 @@ import { policyFault } from "../compare/asked-policy.ts";
 import { figuresOf, type RunFigures } from "../compare/figures.ts";
 import { type Known, readKnown, untold } from "../compare/known.ts";
 import { expectedTime, isFinished, isOpen, liveTable, planLines, progressOf } from "../compare/lines.ts";
-import { writeComparison } from "../compare/outcome.ts";
+import { checkKnown, writeComparison } from "../compare/outcome.ts";
 import {
   completePlan,
   type Experiment,
@@ -162,6 +162,7 @@ async function comparePlan(planned: readonly Experiment[], context: PlanContext)
     throw new SortieError("compare: --finished-only makes nothing; it must be given without --queue and --index.");
   if (index !== undefined) return oneOf(planned, index, { ...context, known });
 
+  checkKnown(values.known, context.out);
   // What the last step needs must not be missed after a day of training.
   await chartLibraries();
   const toDo = planned.filter((experiment) => isOpen(experiment, known));

@@ -1,7 +1,9 @@
 // What is written of a comparison: one page, one JSON and one text, all of the same figures.
 
 import { join } from "node:path";
+import { SortieError } from "../../base/index.ts";
 import { plainJson } from "../../calibration/index.ts";
+import { isSameFile } from "../files/outputs.ts";
 import { folded, writeWhole } from "../files/whole.ts";
 import { level } from "../format.ts";
 import { corruptionSheets } from "./corruption-sheets.ts";
@@ -22,8 +24,23 @@ import {
 import { settingsOf } from "./statistics.ts";
 import { summaryOf } from "./summary.ts";
 
-/** Names of what is written about all runs. */
-const OUT = { page: "comparison.html", json: "comparison.json", text: "comparison.md" } as const;
+/** What is written about all runs. */
+const pathsIn = (out: string) => ({
+  page: join(out, "comparison.html"),
+  json: join(out, "comparison.json"),
+  text: join(out, "comparison.md"),
+});
+
+/**
+ * Refuses known runs that lie where the comparison is written: until its end it holds only those that it has come to.
+ * @throws SortieError
+ */
+export function checkKnown(known: string | undefined, out: string): void {
+  if (known === undefined || !isSameFile(known, pathsIn(out).json)) return;
+  throw new SortieError(
+    `compare: --known must be another file than the comparison writes; got ${known}. Copy it first, and name the copy.`,
+  );
+}
 
 /** What is written where. */
 export interface Outcome {
@@ -59,11 +76,11 @@ export async function writeComparison({ runs, failures, against, out, open = 0 }
       `Adapter: ${unique(runs.map(({ adapter }) => adapter))}. Commit of the runs: ${unique(runs.map(({ commit }) => commit))}.`,
     ],
   };
-  const path = (name: string) => join(out, name);
-  writeWhole(path(OUT.json), folded(plainJson({ against, open, ...summaryOf(runs, against), runs, failures })));
-  writeWhole(path(OUT.text), comparisonText(introduction, sheets));
-  writeWhole(path(OUT.page), await comparisonPage(introduction, settings, sheets));
-  return Object.values(OUT).map(path);
+  const paths = pathsIn(out);
+  writeWhole(paths.json, folded(plainJson({ against, open, ...summaryOf(runs, against), runs, failures })));
+  writeWhole(paths.text, comparisonText(introduction, sheets));
+  writeWhole(paths.page, await comparisonPage(introduction, settings, sheets));
+  return Object.values(paths);
 }
 
 /** Of whom, by what is controlled. */

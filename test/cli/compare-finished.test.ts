@@ -66,3 +66,17 @@ test("a policy that was made by hand at the plan's levels is taken for the plan'
   assert.is(alpha(), 0.2);
   rmSync(dir, { recursive: true });
 });
+
+test("known runs are not written over by the comparison that takes them over", async () => {
+  const { dir, compare } = await planned();
+  await compare("--alpha", "0.3", "--no-timing");
+  const known = join(dir, "comparison.json");
+  const before = readFileSync(known, "utf8");
+  const { method } = written(dir).runs[0]!;
+  const plan = ["--methods", method, "--data.test", "400", "--out", dir, "--known", known];
+  const { code, text } = await sortie("compare", ...plan, "--seeds", "2");
+  assert.is(code, 1, text);
+  assert.match(text, `--known must be another file than the comparison writes; got ${known}. Copy it first`);
+  assert.is(readFileSync(known, "utf8"), before);
+  rmSync(dir, { recursive: true });
+});
