@@ -127,7 +127,9 @@ export function isRunning(pid: number): boolean {
   }
 }
 
-/** What the system calls this machine, or container: others may write to the same folder, and count their own processes. */
+/**
+ * What the system calls this machine, or container: others may write to the same folder, and count their own processes.
+ */
 const host = (): string => process.getBuiltinModule("node:os").hostname().replace(/\W/g, "_");
 
 /**
@@ -171,8 +173,8 @@ function checkTarget(path: string, stats: Stats | undefined): void {
 /**
  * Writes a file that appears under its name only when it is complete and on disk: a kill or a full disk leaves the old
  * one, or none. It is written beside its place under a name that nobody can guess, and only if there is nothing of that
- * name: no link is followed, neither there nor at `path`. What killed processes of this machine left of this file goes. @throws Error
- * of the system
+ * name: no link is followed, neither there nor at `path`. What killed processes of this machine left of this file goes.
+ * @throws Error of the system
  */
 export async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {
   checkTarget(

@@ -1,11 +1,9 @@
 // `sortie report`: one HTML page to look at; see `page.ts` for what is on it.
 
 import { once } from "node:events";
-import { existsSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import type { AddressInfo } from "node:net";
-import { join } from "node:path";
 import { firstOf, type OptionValues, option, SortieError } from "../../base/index.ts";
-import { RUN_FILES } from "../../exits/index.ts";
 import { COST_FLAGS } from "../files/costs-file.ts";
 import { LOGITS_FLAGS, logitsOptions } from "../files/logits-file.ts";
 import { checkOutput } from "../files/outputs.ts";
@@ -73,7 +71,7 @@ export async function runReport(
 
 /** The page of logits or of a run; of one that has not come to its end, what there is by now. */
 async function renderReport(source: string, folder: RunFolder | undefined, values: Values, print: Print) {
-  if (folder && !existsSync(join(folder.dir, RUN_FILES.logits("test")))) return renderUnfinished(folder);
+  if (folder && !folder.isFinished) return renderUnfinished(folder);
   const found = findings(source, values.policy, {
     ...logitsOptions(values),
     anyOrigin: values.anyOrigin,

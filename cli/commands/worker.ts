@@ -176,7 +176,7 @@ export async function leaveWhole(id: string, dir: string, { artefacts, print }: 
 /** What makes a run, as it would be typed, and whether it is done. */
 const stepsOf = (folder: RunFolder, settings: string) =>
   [
-    [["train", "--config", settings], () => folder.recordOrNone()?.finished !== undefined],
+    [["train", "--config", settings], () => folder.isFinished],
     [["calibrate", folder.dir], () => existsSync(folder.path("policy"))],
     [["evaluate", folder.dir], () => existsSync(folder.path("evaluation"))],
   ] as const;

@@ -10,7 +10,7 @@ import type { Experiment, RunKey } from "./plan.ts";
 /** Whether the run is there and trained to its end. @throws Error if the folder holds a run of other settings. */
 export function isFinished(folder: RunFolder, config: Experiment["config"]): boolean {
   folder.check(config, "Choose another --out, or remove that folder.");
-  return !folder.grows(config) && folder.recordOrNone()?.finished !== undefined;
+  return !folder.grows(config) && folder.isFinished;
 }
 
 /** How far a run is, before anything is done. */

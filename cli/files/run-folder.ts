@@ -112,11 +112,17 @@ export class RunFolder {
     return join(this.dir, RUN_FILES.metrics);
   }
 
-  /** Path of the logits of a part. @throws Error where they are not there yet. */
+  /** Whether the run is trained to its end, and not on its way to a later one. */
+  get isFinished(): boolean {
+    return this.recordOrNone()?.finished !== undefined;
+  }
+
+  /** Path of the logits of a part. @throws Error where they are not there yet, or those of a run that trains on. */
   logits(split: Split): string {
     const path = join(this.dir, RUN_FILES.logits(split));
-    if (existsSync(path)) return path;
-    throw new SortieError(`${path} must exist; training has not come to its end. Run the same sortie train again.`);
+    if (this.isFinished && existsSync(path)) return path;
+    const what = existsSync(path) ? `${path} must be of the trained run` : `${path} must exist`;
+    throw new SortieError(`${what}; training has not come to its end. Run the same sortie train again.`);
   }
 
   /** @throws Error if the folder holds a run of other settings, naming the first that differs. Writes nothing. */

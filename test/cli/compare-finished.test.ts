@@ -2,7 +2,7 @@
 // otherwise.
 
 import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { assert, suite } from "../harness.ts";
@@ -78,5 +78,26 @@ test("known runs are not written over by the comparison that takes them over", a
   assert.is(code, 1, text);
   assert.match(text, `--known must be another file than the comparison writes; got ${known}. Copy it first`);
   assert.is(readFileSync(known, "utf8"), before);
+  rmSync(dir, { recursive: true });
+});
+
+test("what is found of a run that trains on is not told under its new settings", async () => {
+  const { dir } = await planned();
+  const [ended, going] = ["ended", "going"].map((name) => writeRun(join(dir, name))) as [string, string];
+  const record = JSON.parse(readFileSync(join(going, "run.json"), "utf8"));
+  writeFileSync(join(going, "run.json"), JSON.stringify({ ...record, finished: undefined }));
+  for (const args of [
+    ["compare", ended, going, "--no-timing", "--out", dir],
+    ["calibrate", going],
+    ["evaluate", going],
+  ]) {
+    const { code, text } = await sortie(...args);
+    assert.is(code, 1, text);
+    assert.match(text, `${going}/logits.`);
+    assert.match(text, "training has not come to its end. Run the same sortie train again.");
+  }
+  assert.not(existsSync(join(dir, "comparison.json")));
+  assert.is((await sortie("report", going)).code, 0);
+  assert.match(readFileSync(join(going, "report.html"), "utf8"), "This run has not come to its end");
   rmSync(dir, { recursive: true });
 });
