@@ -15,7 +15,13 @@ import type { PublishedChoice } from "./published.ts";
 import type { Calibration } from "./result.ts";
 
 /** What was asked for besides the levels, so that the same can be asked again for another target. */
-export type PolicyRequest = { readonly score?: PlainScore | RunningScore | ToldScore } & (
+export type PolicyRequest = {
+  readonly score?: PlainScore | RunningScore | ToldScore;
+  /** What thresholds were laid out by in place of MACs. */
+  readonly costs?: "milliseconds";
+  /** The name of the table on which they were laid out, where it was another than the run's own. */
+  readonly validation?: string;
+} & (
   | ({ readonly rule: "learnThenTest" } & Pick<
       LearnThenTestOptions,
       "control" | "procedure" | "test" | "correction" | "steps" | "seed"
@@ -249,5 +255,6 @@ function readRequest(value: unknown, place: string): PolicyRequest {
   const rule = json.oneOf(["learnThenTest", "controlRisk"])(plain["rule"], `${place}.rule`);
   const options = { ...RULE_OPTIONS[rule], score: SCORE, seed: RULE_OPTIONS.levels.seed };
   const readers = Object.entries<Option>(options).map(([name, of]) => [name, json.optional(described(of))] as const);
-  return json.parts(plain, place, Object.fromEntries(readers)) as unknown as PolicyRequest;
+  const others = { costs: json.optional(json.oneOf(["milliseconds"])), validation: json.optional(json.text) };
+  return json.parts(plain, place, { ...others, ...Object.fromEntries(readers) }) as unknown as PolicyRequest;
 }

@@ -1,5 +1,6 @@
 // `sortie calibrate`: thresholds with a guarantee from cached logits, written as a policy file.
 
+import { basename } from "node:path";
 import {
   firstOf,
   type Option,
@@ -207,7 +208,7 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
   const names = exitNames(calibration.exits, folder);
   if (scaling) for (const note of scalingNotes(scaling, names)) print(`warning: ${note}`);
   const byPaper = published && isPlain(published) && byPublished(validation as Source, published, sameSamples);
-  const request = byPaper ? undefined : requestOf(method, chosen, values.seed);
+  const request = byPaper ? undefined : requestOf(method, chosen, { ...values, isOwn: isOwnTable(folder, given) });
   const result =
     byPaper ||
     (request
@@ -256,10 +257,22 @@ function checkOtherFile({
   );
 }
 
+/** Whether thresholds are laid out on the run's own validation logits. */
+const isOwnTable = (folder: RunFolder | undefined, { validation }: Partial<Flags>): boolean =>
+  folder !== undefined && (validation === undefined || isSameFile(validation, folder.logits("validation")));
+
 /** What is asked for besides the levels; undefined for a budget, which promises nothing. */
-function requestOf(method: Flags["method"], chosen: Partial<Flags>, seed: number): PolicyRequest | undefined {
+function requestOf(
+  method: Flags["method"],
+  chosen: Partial<Flags>,
+  { seed, costs, validation, isOwn }: Flags & { readonly isOwn: boolean },
+): PolicyRequest | undefined {
   if (method === "budget") return undefined;
-  const shared = { seed, ...pickChosen(chosen, ["score"]) };
+  const shared = {
+    ...{ seed, ...pickChosen(chosen, ["score"]) },
+    ...(costs === "milliseconds" && { costs }),
+    ...(validation !== undefined && !isOwn && { validation: basename(validation) }),
+  };
   return method === "ltt"
     ? { rule: "learnThenTest", ...shared, ...pickChosen(chosen, keysOf(LTT_FLAGS)) }
     : { rule: "controlRisk", method, ...shared, ...pickChosen(chosen, keysOf(RISK_FLAGS)) };

@@ -28,7 +28,9 @@ export function policyFault(
   const levels = { alpha: undefined, delta: undefined, ...result };
   const scaled = scaling?.scalers[0]?.method ?? "none";
   const isSame = levels.alpha === alpha && levels.delta === delta && scaled === scale;
-  if (!isSame || !isAsked(request, control)) return "calibrated in another way";
+  // One that was found on the samples that it was laid out on has levels, and promises nothing.
+  const isPromised = result.guarantee.kind !== "none";
+  if (!isSame || !isPromised || !isAsked(request, control)) return "calibrated in another way";
   const weights = result.origin?.weights;
   const own = readLogits(folder.logits("test")).origin?.weights;
   return weights === undefined || own === undefined || weights === own ? undefined : "calibrated with other weights";

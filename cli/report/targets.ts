@@ -151,8 +151,9 @@ export function calibrateBy(
   sameSamples = false,
 ): Calibration {
   const levels = { alpha, sameSamples, ...(validation && { validation }) };
-  if (request.rule === "controlRisk") {
-    const { rule: _, ...options } = request;
+  const { costs: _, validation: __, ...asked } = request;
+  if (asked.rule === "controlRisk") {
+    const { rule: ___, ...options } = asked;
     const { method = "crc" } = options;
     return controlRisk(calibration, {
       ...options,
@@ -160,7 +161,7 @@ export function calibrateBy(
       ...(method !== "crc" && delta !== undefined && { delta }),
     });
   }
-  const { rule: _, ...options } = request;
+  const { rule: ___, ...options } = asked;
   // A policy of this rule has a delta.
   return learnThenTest(calibration, { ...options, ...levels, delta: delta as number });
 }

@@ -2,7 +2,7 @@
 // otherwise.
 
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { assert, suite } from "../harness.ts";
@@ -99,5 +99,28 @@ test("what is found of a run that trains on is not told under its new settings",
   assert.not(existsSync(join(dir, "comparison.json")));
   assert.is((await sortie("report", going)).code, 0);
   assert.match(readFileSync(join(going, "report.html"), "utf8"), "This run has not come to its end");
+  rmSync(dir, { recursive: true });
+});
+
+test("a policy without a promise, by other costs or another table is none that the settings ask for", async () => {
+  const { dir, compare } = await planned();
+  const [folder] = readdirSync(dir, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  const at = join(dir, folder!.name);
+  const [other, times] = [join(dir, "other.safetensors"), join(dir, "times.json")];
+  copyFileSync(join(at, "logits.validation.safetensors"), other);
+  const one = { batch: 1, rows: [1], passing: [[1], [2], [3]], alone: [1, 2, 3], compaction: 0 };
+  writeFileSync(times, JSON.stringify({ costs: { adapter: "a", times: [one] }, rows: [] }));
+  for (const flags of [["--same-samples"], ["--validation", other], ["--costs", "milliseconds", "--times", times]]) {
+    const { text, code } = await sortie("calibrate", at, "--alpha", "0.3", ...flags);
+    assert.ok(code === 0 || code === 2, text);
+    await compare("--alpha", "0.3", "--finished-only");
+    assert.is(written(dir).runs[0]!.uncertified, "calibrated in another way", flags.join(" "));
+  }
+  // The report asks the same again for other targets.
+  assert.is((await sortie("report", at)).code, 0);
+  const own = ["--validation", join(at, "logits.validation.safetensors")];
+  assert.is((await sortie("calibrate", at, "--alpha", "0.3", ...own)).code, 0);
+  await compare("--alpha", "0.3", "--finished-only");
+  assert.is(written(dir).runs[0]!.uncertified, undefined);
   rmSync(dir, { recursive: true });
 });
