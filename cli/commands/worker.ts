@@ -2,11 +2,12 @@
 // their own, so that the queue hears from it whatever they are busy with.
 
 import { existsSync, mkdirSync, rmSync } from "node:fs";
-import { hostname, tmpdir, userInfo } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import {
+  codeOf,
   defined,
   FULL_DISK,
   firstOf,
@@ -25,7 +26,7 @@ import { toJson, writeWhole } from "../files/whole.ts";
 import { interruption } from "../interruption.ts";
 import { type Artefacts, artefactNames, checkpointsOf, openArtefacts, packRun, unpackRun } from "../queue/artefacts.ts";
 import { openQueue } from "../queue/bullmq.ts";
-import { readJob, type TakenRun } from "../queue/queue.ts";
+import { type RunQueue, readJob, type TakenRun } from "../queue/queue.ts";
 import { startBound, withoutNoise } from "../quiet.ts";
 import { type CommandSpec, path, readCommand } from "../settings/command.ts";
 import { type Config, completeConfig } from "../settings/config.ts";
@@ -87,11 +88,17 @@ export async function runWorker(args: readonly string[], print: Print = console.
   if (!asked) return 0;
   const { values, positionals } = asked;
   const queue = await openQueue("worker", firstOf(positionals));
-  // Without an adapter every run of the queue would fail here within seconds.
-  await checkAdapter().catch(async (error: unknown) => {
+  try {
+    // Without an adapter every run of the queue would fail here within seconds.
+    await checkAdapter();
+    return await serve(queue, values, print);
+  } finally {
     await queue.close();
-    throw error;
-  });
+  }
+}
+
+/** Takes run after run until it is stopped, or met one that this machine cannot do; the exit code. */
+async function serve(queue: RunQueue, values: OptionValues<typeof workerSpec.flags>, print: Print): Promise<number> {
   const dir = await makeFolder();
   const interrupt = interruption();
   const ended = new AbortController();
@@ -115,17 +122,27 @@ export async function runWorker(args: readonly string[], print: Print = console.
   } finally {
     interrupt.stop();
     rmSync(dir, { recursive: true, force: true });
-    await queue.close();
   }
   return unfit ? 1 : interrupt.code;
 }
 
-/** A folder for what is at work; what workers of this machine and user left when they were killed goes. */
+/**
+ * A folder for what is at work; what workers of this machine and user left when they were killed goes. @throws
+ * SortieError
+ */
 async function makeFolder(): Promise<string> {
-  const path = join(tmpdir(), `sortie-worker-${hostname()}-${userInfo().uid}`);
+  // Not every user has a name: containers run under bare numbers.
+  const path = join(tmpdir(), `sortie-worker-${process.getuid?.() ?? "user"}`);
   for (const left of await leftovers(path)) rmSync(left, { recursive: true, force: true });
   const dir = partOf(path);
-  mkdirSync(dir, { mode: 0o700 });
+  try {
+    mkdirSync(dir, { mode: 0o700 });
+  } catch (cause) {
+    const got = codeOf(cause);
+    throw new SortieError(`worker: ${tmpdir()} must be a folder that can be written to; got ${got}. Set TMPDIR.`, {
+      cause,
+    });
+  }
   return dir;
 }
 

@@ -34,11 +34,19 @@ interface WorkerProcess {
   readonly ended: Promise<number | null>;
 }
 
+interface Surroundings {
+  readonly env?: NodeJS.ProcessEnv;
+  readonly uid?: number;
+}
+
+/** A user without a name, as containers have them, where this process may be another. */
+const NAMELESS: Surroundings = process.getuid?.() === 0 ? { uid: 54_321 } : {};
+
 const startWorker = (...args: string[]): WorkerProcess => startWorkerWith({}, ...args);
 
-function startWorkerWith(variables: NodeJS.ProcessEnv, ...args: string[]): WorkerProcess {
-  const env = { ...process.env, ...variables };
-  const child = spawn(process.execPath, ["--import", "tsx", "cli/bin.ts", "worker", ...args], { cwd: root, env });
+function startWorkerWith({ env, ...user }: Surroundings, ...args: string[]): WorkerProcess {
+  const options = { cwd: root, env: { ...process.env, ...env }, ...user };
+  const child = spawn(process.execPath, ["--import", "tsx", "cli/bin.ts", "worker", ...args], options);
   const said = { text: "" };
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding("utf8").on("data", (text: string) => {
@@ -186,16 +194,16 @@ async function isHandedBack({ dir, server, queue, artefacts }: Site): Promise<vo
   const pictures = readConfig("test", ["--data", "folder", "--dir", join(dir, "pictures")]).config as unknown as Plain;
   const [elsewhere, noFolder] = [join(dir, "elsewhere"), join(dir, "no-folder")];
   writeFileSync(noFolder, "");
-  for (const [id, job, why, env = {}] of [
-    ["run-old", old, /runs must be of sortie [\d.]+, which this is; got one of 0\.0\.1/],
+  for (const [id, job, why, around = {}] of [
+    ["run-old", old, /runs must be of sortie [\d.]+, which this is; got one of 0\.0\.1/, NAMELESS],
     ["run-foreign", foreign, /the 4 files of fashion-mnist must be in .*elsewhere.*; got 0 of them\. .*--data-dir/],
     ["run-pictures", { ...own(), config: pictures }, /what data\.dir names must be here; there is no .*elsewhere\. /],
     ["run-start", own("--from", join(dir, "none")), /what train\.from names must be here; there is no .*none\. /],
     ["run-results", { ...own(), artefacts: noFolder }, /worker: --artefacts must be a folder that can be/],
-    ["run-adapter", own(), /createDevice: a WebGPU adapter must exist/, { VK_DRIVER_FILES: "/none" }],
+    ["run-adapter", own(), /createDevice: a WebGPU adapter must exist/, { env: { VK_DRIVER_FILES: "/none" } }],
   ] as const) {
     await queue.add(id, job);
-    const worker = startWorkerWith(env, server.url, "--data-dir", elsewhere);
+    const worker = startWorkerWith(around, server.url, "--data-dir", elsewhere);
     assert.is(await worker.ended, 1, worker.said.text);
     assert.match(worker.said.text, why);
     assert.equal(await queue.state(id), { kind: "waiting" }, "another machine may do it");
