@@ -190,6 +190,10 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
   const { given, positionals } = asked;
   const source = firstOf(positionals);
   const folder = RunFolder.at(source);
+  if (folder?.recordOrNone() && !folder.hasEarlyExit) {
+    const got = "its network has one exit, where all images leave";
+    throw new SortieError(`calibrate: ${folder.dir} must have an early exit to find thresholds for; ${got}.`);
+  }
   const published = publishedOf(source, folder, given);
   const chosen = { ...(folder && runDefaults(folder, published)), ...given };
   const values: Flags = { ...asked.values, ...chosen };

@@ -35,12 +35,15 @@ export async function runAll(args: readonly string[], print: Print = console.log
   for (const note of notes) print(note);
   // What the last step needs must not be missed after an hour of training.
   await chartLibraries();
-  const { dir } = RunFolder.of(config);
+  const folder = RunFolder.of(config);
+  const { dir } = folder;
   print(`$ sortie train ${args.join(" ")}`.trimEnd());
   const code = await trainInto(config, { isFresh: asked.values.fresh, print });
   if (code !== 0) return code;
-  print(`\n$ sortie calibrate ${dir}`);
-  runCalibrate([dir], print);
+  if (folder.hasEarlyExit) {
+    print(`\n$ sortie calibrate ${dir}`);
+    runCalibrate([dir], print);
+  } else print("\nnothing can leave early: the network has one exit, and nothing is calibrated");
   print(`\n$ sortie evaluate ${dir}`);
   const evaluated = await runEvaluate([dir], print);
   print(`\n$ sortie report ${dir}`);

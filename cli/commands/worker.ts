@@ -194,7 +194,7 @@ export async function leaveWhole(id: string, dir: string, { artefacts, print }: 
 const stepsOf = (folder: RunFolder, settings: string) =>
   [
     [["train", "--config", settings], () => folder.isFinished],
-    [["calibrate", folder.dir], () => existsSync(folder.path("policy"))],
+    [["calibrate", folder.dir], () => !folder.hasEarlyExit || existsSync(folder.path("policy"))],
     [["evaluate", folder.dir], () => existsSync(folder.path("evaluation"))],
   ] as const;
 

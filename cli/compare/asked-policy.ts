@@ -16,12 +16,16 @@ const isAsked = (request: PolicyRequest | undefined, control: string): boolean =
   (request.control ?? "exit") === control &&
   Object.keys(request).every((key) => ASKED.includes(key));
 
-/** Why the policy of a run is not the one that its settings, or those given, ask for; undefined where it is. */
+/**
+ * Why the policy of a run is not the one that its settings, or those given, ask for; undefined where it is, and where
+ * nobody can leave early.
+ */
 export function policyFault(
   folder: RunFolder,
   { calibration }: Pick<Config, "calibration"> = folder.config(),
 ): string | undefined {
   const path = folder.path("policy");
+  if (!folder.hasEarlyExit) return undefined;
   if (!existsSync(path)) return "not calibrated";
   const { result, request, scaling } = readPolicy(path);
   const { alpha, delta, control, scale } = calibration;

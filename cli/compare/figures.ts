@@ -173,6 +173,8 @@ const NOWHERE: Point = { accuracy: Number.NaN, cost: Number.NaN };
 
 /** What thresholds that meet a goal on validation samples do on test samples. */
 function met(validation: Cascade, test: Cascade, goal: Parameters<typeof meetBudget>[1]): Point {
+  // A plain network has nothing to choose: it takes its whole cost, and reaches what it reaches.
+  if (test.exits === 1) return "accuracy" in goal ? { accuracy: accuracyAt(test, 0), cost: 1 } : NOWHERE;
   const choice = meetBudget(validation, goal);
   if (!choice.ok) return NOWHERE;
   const { accuracy, cost } = achieved(test, decide(test, choice.thresholds));
@@ -195,7 +197,7 @@ function areaOf(curve: readonly Point[]): number {
 
 function publishedFigures(config: Config, tables: Parameters<typeof decidedBy>[2]): PublishedFigures | undefined {
   const { policy } = makePlan(config);
-  if (isUsual(policy)) return undefined;
+  if (isUsual(policy) || tables.test.exits === 1) return undefined;
   const { score } = policy;
   const decided = decidedBy(policy, config.calibration, tables);
   return {

@@ -117,6 +117,11 @@ export class RunFolder {
     return this.recordOrNone()?.finished !== undefined;
   }
 
+  /** Whether anybody can leave early: a plain network has its last exit alone, and nothing to calibrate. */
+  get hasEarlyExit(): boolean {
+    return this.record().exits.length > 1;
+  }
+
   /** Path of the logits of a part. @throws Error where they are not there yet, or those of a run that trains on. */
   logits(split: Split): string {
     const path = join(this.dir, RUN_FILES.logits(split));

@@ -192,6 +192,35 @@ gpu("other levels, and further epochs, make runs unfinished again, and nothing o
   assert.match(foreign!.uncertified!, /^calibrated /);
 });
 
+gpu("a plain network is a row with nothing to certify, and sortie run comes to its end with it", async () => {
+  const dir = join(out, "plain");
+  const plain = { label: "plain", backbone: "resnet", exits: [] };
+  const file = join(out, "plain.json");
+  writeFileSync(file, JSON.stringify({ methods: ["joint"], backbones: [plain, "resnet"] }));
+  const args = ["compare", "--config", file, "--out", dir, ...SMALL, "--alpha", "0.97"];
+  const { code, text } = await sortie(...args);
+  assert.is(code, 0, text);
+  const [one, several] = written(dir).runs;
+  assert.equal([one!.exits.length, one!.uncertified, one!.certified], [1, undefined, undefined]);
+  assert.equal(one!.near, { accuracy: one!.exits[0]!.accuracy, cost: 1 });
+  assert.ok(several!.certified);
+  const [least] = written(dir).settings.map(({ measures }) => measures["certifiedCost"]!.mean);
+  assert.is(least, 1);
+  const again = await sortie(...args);
+  assert.is(again.code, 0, again.text);
+  assert.match(again.text, "all are finished");
+
+  const folder = join(dir, "glyphs-plain-joint-seed1");
+  const refused = await sortie("calibrate", folder);
+  assert.is(refused.code, 1);
+  assert.match(refused.text, `${folder} must have an early exit to find thresholds for; its network has one exit`);
+  writeFileSync(file, JSON.stringify({ method: { name: "joint" }, model: { exits: [] } }));
+  const whole = await sortie("run", "--config", file, "--out", dir, "--name", "whole", ...SMALL);
+  assert.is(whole.code, 0, whole.text);
+  assert.match(whole.text, "nothing can leave early: the network has one exit");
+  assert.ok(existsSync(join(dir, "whole", "report.html")));
+});
+
 gpu("a run whose last exit is never right on validation images is compared all the same", async () => {
   const runs = [-30, 1.5].map((skill) => writeRun(join(out, `skill${skill}`), { skill }));
   const { code, text } = await sortie("compare", ...runs, "--out", join(out, "never-right"), "--no-timing");
