@@ -89,7 +89,9 @@ export async function comparisonPage(
 
 /** The same tables as Markdown. */
 export function comparisonText({ title, lines }: Introduction, sheets: readonly Sheet[]): string {
-  const row = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+  // A cell is one line, and a bar ends it.
+  const cellOf = (text: string) => text.replaceAll(/\s*\n\s*/g, " ").replaceAll("|", "\\|");
+  const row = (cells: readonly string[]) => `| ${cells.map(cellOf).join(" | ")} |`;
   const parts = sheets
     .filter(({ rows }) => rows.length > 0)
     .map(

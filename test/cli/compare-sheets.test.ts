@@ -1,7 +1,8 @@
 // What a comparison's tables say where runs of one setting are not alike: what some have not, nobody takes for all.
 
 import type { RunFigures } from "../../cli/compare/figures.ts";
-import { accuracySheet, publishedSheet, type Sheet, timeSheet } from "../../cli/compare/sheets.ts";
+import { comparisonText } from "../../cli/compare/page.ts";
+import { accuracySheet, publishedSheet, runSheet, type Sheet, timeSheet } from "../../cli/compare/sheets.ts";
 import { settingsOf } from "../../cli/compare/statistics.ts";
 import { summaryOf } from "../../cli/compare/summary.ts";
 import { assert, suite } from "../harness.ts";
@@ -85,4 +86,10 @@ test("times are of certified cascades, beside what these promise, and not of two
       [],
     ],
   );
+});
+
+test("a reason of several lines stays in its cell of the text", () => {
+  const reason = "train: it broke | twice:\n  first\r\n\r\n  second";
+  const text = comparisonText({ title: "t", lines: [] }, [runSheet([], [{ name: "d-b-joint-seed1", reason }])]);
+  assert.match(text, "\n| d-b-joint-seed1 | failed | - | - | - | - | - | train: it broke \\| twice: first second |\n");
 });
