@@ -8,6 +8,7 @@
 
 import { defineKernel, entry, type FloatStorage, reads, writes } from "./kernel.ts";
 import { IMAGE_PAIR, imageRows, locateOwn, threadGrid } from "./shared/pixels.ts";
+import { QUOTIENT } from "./shared/quotient.ts";
 import { bufferType, stored, valueType } from "./shared/storage.ts";
 
 /** `width`: channels per access. */
@@ -83,12 +84,13 @@ const outputs = ({ n, oh, ow, c }: ResizeDims, { width }: ResizeSpec): number =>
 const cells = ({ n, h, w, c }: ResizeDims, { width }: ResizeSpec): number => (n * h * w * c) / width;
 
 // Tap: where an output reads along an axis. `share` is the weight of the second cell, `next`.
-const TAP = `
+const TAP = `${QUOTIENT}
 struct Tap { cell: i32, next: i32, share: f32 }
 fn tap(o: i32, size: i32, step: i32, offset: i32, unit: i32) -> Tap {
-  let at = max(o * step + offset, 0);
-  let cell = min(at / unit, size - 1);
-  return Tap(cell, min(cell + 1, size - 1), f32(at - cell * unit) / f32(unit));
+  let whole = quotient(o, step, offset, unit);
+  let cell = clamp(whole, 0, size - 1);
+  let share = f32(o * step + offset - whole * unit) / f32(unit);
+  return Tap(cell, min(cell + 1, size - 1), select(share, 0.0, whole < 0));
 }
 fn tap_h(o: i32) -> Tap { return tap(o, i32(u.h), u.stepH, u.offsetH, u.unitH); }
 fn tap_w(o: i32) -> Tap { return tap(o, i32(u.w), u.stepW, u.offsetW, u.unitW); }`;
@@ -124,11 +126,11 @@ function rangeSource({ mode }: ResizeSpec): string {
 fn weight(t: Tap, i: i32) -> f32 { return ${weight}; }
 fn first_reader(i: i32, step: i32, offset: i32, unit: i32) -> i32 {
   if (i == 0 || step == 0) { return 0; }
-  return max((i${mode === "nearest" ? "" : " - 1"}) * unit - offset, 0) / step;
+  return max(quotient(i${mode === "nearest" ? "" : " - 1"}, unit, -offset, step), 0);
 }
 fn end_of_readers(i: i32, size: i32, out: i32, step: i32, offset: i32, unit: i32) -> i32 {
   if (i == size - 1 || step == 0) { return out; }
-  return min(((i + 1) * unit - offset) / step + 1, out);
+  return min(quotient(i + 1, unit, -offset, step) + 1, out);
 }`;
 }
 

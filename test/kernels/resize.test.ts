@@ -50,6 +50,10 @@ const rows: readonly Row[] = [
   { n: 1, c: 257, h: { size: 3, out: 3 }, w: { size: 2, out: 7 } },
   { n: 1, c: 4, h: { size: 49, out: 147 }, w: { size: 64, out: 21 } },
   { n: 0, c: 4, h: { size: 2, out: 4 }, w: { size: 2, out: 4 } },
+  // Size times size is more than a word holds.
+  { n: 1, c: 1, h: { size: 50_000, out: 44_101 }, w: { size: 1, out: 1 } },
+  { n: 1, c: 4, h: { size: 1, out: 2 }, w: { size: 44_101, out: 50_000 } },
+  { n: 1, c: 1, h: { size: 200_003, out: 199_999 }, w: { size: 1, out: 1 } },
 ];
 
 const test = adapterSuite("resize");

@@ -19,11 +19,17 @@ struct Uniforms {
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
 
+fn quotient(a: i32, b: i32, c: i32, d: i32) -> i32 {
+  let near = i32(f32(a) * f32(b) / f32(d));
+  let rest = a * b + c - near * d;
+  return near + (rest - select(0, d - 1, rest < 0)) / d;
+}
 struct Tap { cell: i32, next: i32, share: f32 }
 fn tap(o: i32, size: i32, step: i32, offset: i32, unit: i32) -> Tap {
-  let at = max(o * step + offset, 0);
-  let cell = min(at / unit, size - 1);
-  return Tap(cell, min(cell + 1, size - 1), f32(at - cell * unit) / f32(unit));
+  let whole = quotient(o, step, offset, unit);
+  let cell = clamp(whole, 0, size - 1);
+  let share = f32(o * step + offset - whole * unit) / f32(unit);
+  return Tap(cell, min(cell + 1, size - 1), select(share, 0.0, whole < 0));
 }
 fn tap_h(o: i32) -> Tap { return tap(o, i32(u.h), u.stepH, u.offsetH, u.unitH); }
 fn tap_w(o: i32) -> Tap { return tap(o, i32(u.w), u.stepW, u.offsetW, u.unitW); }
@@ -67,11 +73,17 @@ struct Uniforms {
 @group(0) @binding(1) var<storage, read> g: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> dx: array<vec4<f32>>;
 
+fn quotient(a: i32, b: i32, c: i32, d: i32) -> i32 {
+  let near = i32(f32(a) * f32(b) / f32(d));
+  let rest = a * b + c - near * d;
+  return near + (rest - select(0, d - 1, rest < 0)) / d;
+}
 struct Tap { cell: i32, next: i32, share: f32 }
 fn tap(o: i32, size: i32, step: i32, offset: i32, unit: i32) -> Tap {
-  let at = max(o * step + offset, 0);
-  let cell = min(at / unit, size - 1);
-  return Tap(cell, min(cell + 1, size - 1), f32(at - cell * unit) / f32(unit));
+  let whole = quotient(o, step, offset, unit);
+  let cell = clamp(whole, 0, size - 1);
+  let share = f32(o * step + offset - whole * unit) / f32(unit);
+  return Tap(cell, min(cell + 1, size - 1), select(share, 0.0, whole < 0));
 }
 fn tap_h(o: i32) -> Tap { return tap(o, i32(u.h), u.stepH, u.offsetH, u.unitH); }
 fn tap_w(o: i32) -> Tap { return tap(o, i32(u.w), u.stepW, u.offsetW, u.unitW); }
@@ -79,11 +91,11 @@ fn tap_w(o: i32) -> Tap { return tap(o, i32(u.w), u.stepW, u.offsetW, u.unitW); 
 fn weight(t: Tap, i: i32) -> f32 { return select(0.0, 1.0, t.cell == i); }
 fn first_reader(i: i32, step: i32, offset: i32, unit: i32) -> i32 {
   if (i == 0 || step == 0) { return 0; }
-  return max((i) * unit - offset, 0) / step;
+  return max(quotient(i, unit, -offset, step), 0);
 }
 fn end_of_readers(i: i32, size: i32, out: i32, step: i32, offset: i32, unit: i32) -> i32 {
   if (i == size - 1 || step == 0) { return out; }
-  return min(((i + 1) * unit - offset) / step + 1, out);
+  return min(quotient(i + 1, unit, -offset, step) + 1, out);
 }
 @compute @workgroup_size(64) fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) li: u32) {
   
