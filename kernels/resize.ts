@@ -52,30 +52,27 @@ export function resizePositions(
   if (mode === "bilinear" && alignCorners) {
     return out > 1 ? { step: size - 1, offset: 0, unit: out - 1 } : { step: 0, offset: 0, unit: 1 };
   }
-  const [cells, outputs] = scale === undefined ? reduced(size, out) : ratio(1 / scale);
+  const [cells, outputs] = ratio(scale === undefined ? size / out : 1 / scale);
   if (mode === "nearest") return { step: cells, offset: 0, unit: outputs };
   return { step: 2 * cells, offset: cells - outputs, unit: 2 * outputs };
 }
 
-/** Keeps positions below 2^31 for images of 2^17 cells a side. */
-const MAX_TERM = 4096;
+/** Keeps the products of `quotient` within its bounds. */
+const MAX_TERM = 2 ** 26;
 
-function reduced(a: number, b: number): [number, number] {
-  let [x, y] = [a, b];
-  while (y > 0) [x, y] = [y, x % y];
-  return x > 0 ? [a / x, b / x] : [a, b];
-}
-
-/** The continued fraction of `value` up to its last convergent with terms below `MAX_TERM`: exact for usual scales. */
+/**
+ * `value` as a fraction: its first convergent that is right to the last digits, or the last one with terms below
+ * `MAX_TERM`; never 0.
+ */
 function ratio(value: number): [number, number] {
   let [p0, q0, p1, q1] = [0, 1, 1, 0];
   let rest = value;
   for (;;) {
     const whole = Math.floor(rest);
     const [p2, q2] = [whole * p1 + p0, whole * q1 + q0];
-    if (q1 > 0 && Math.max(p2, q2) > MAX_TERM) return [p1, q1];
+    if (p1 * q1 > 0 && Math.max(p2, q2) > MAX_TERM) return [p1, q1];
     [p0, q0, p1, q1] = [p1, q1, p2, q2];
-    if (Math.abs(p1 / q1 - value) <= 1e-12 * value) return [p1, q1];
+    if (Math.abs(p1 / q1 - value) <= 1e-15 * value) return [p1, q1];
     rest = 1 / (rest - whole);
   }
 }

@@ -50,6 +50,7 @@ const rows: readonly Row[] = [
   { n: 1, c: 257, h: { size: 3, out: 3 }, w: { size: 2, out: 7 } },
   { n: 1, c: 4, h: { size: 49, out: 147 }, w: { size: 64, out: 21 } },
   { n: 0, c: 4, h: { size: 2, out: 4 }, w: { size: 2, out: 4 } },
+  { n: 1, c: 1, h: scaled(2, 4999.5), w: scaled(1, 1) },
   // Size times size is more than a word holds.
   { n: 1, c: 1, h: { size: 50_000, out: 44_101 }, w: { size: 1, out: 1 } },
   { n: 1, c: 4, h: { size: 1, out: 2 }, w: { size: 44_101, out: 50_000 } },
@@ -116,6 +117,11 @@ test("positions of usual scales are exact fractions", () => {
     offset: 0,
     unit: 3,
   });
+  const fraction = (size: number, scale: number) =>
+    resizePositions(size, Math.floor(size * scale), { mode: "nearest", alignCorners: false, scale });
+  assert.equal(fraction(3, 5000), { step: 1, offset: 0, unit: 5000 });
+  assert.equal(fraction(20_000, 1.0001), { step: 10_000, offset: 0, unit: 10_001 });
+  assert.equal(fraction(1_000_000, 0.12345), { step: 20_000, offset: 0, unit: 2469 });
   assert.equal(resizePositions(6, 4, { mode: "bilinear", alignCorners: false }), { step: 6, offset: 1, unit: 4 });
   assert.equal(resizePositions(6, 4, { mode: "bilinear", alignCorners: true }), { step: 5, offset: 0, unit: 3 });
   assert.equal(resizePositions(6, 1, { mode: "bilinear", alignCorners: true }), { step: 0, offset: 0, unit: 1 });
