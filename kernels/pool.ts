@@ -9,6 +9,7 @@
 import { defineKernel, entry, type FloatStorage, GROUP, LINEAR_GROUP, reads, writes } from "./kernel.ts";
 import { type AdapterTraits, isNarrow } from "./shared/adapter.ts";
 import { IMAGE_PAIR, imageRows, locate, locateOwn, threadGrid } from "./shared/pixels.ts";
+import { QUOTIENT } from "./shared/quotient.ts";
 import { bufferType, stored, valueType } from "./shared/storage.ts";
 
 /** Channels per access (4 where the channel count allows) and storage. */
@@ -51,9 +52,6 @@ interface Windows {
   /** First window, and one past the last, that covers row `i`. */
   readonly first: (i: string) => string;
   readonly last: (i: string) => string;
-  /** Whether window `o` starts at column `i` or before; whether it ends before it. */
-  readonly opens: (o: string, i: string) => string;
-  readonly closed: (o: string, i: string) => string;
 }
 
 const pad = (a: "h" | "w"): string => (a === "h" ? "u.pt" : "u.pl");
@@ -64,20 +62,21 @@ const windowsOver = (reach: (a: "h" | "w") => string): Windows => ({
   stop: (a, o) => `min(max(${o} * u.s${a} + ${reach(a)}, ${pad(a)}) - ${pad(a)}, u.${a})`,
   first: (i) => `((max(${i} + u.pt + u.sh, ${reach("h")}) - ${reach("h")}) / u.sh)`,
   last: (i) => `min((${i} + u.pt) / u.sh + 1u, u.oh)`,
-  opens: (o, i) => `${o} * u.sw <= ${i} + u.pl`,
-  closed: (o, i) => `${o} * u.sw + ${reach("w")} <= ${i} + u.pl`,
 });
 
 const fixedWindows = windowsOver((a) => `u.k${a}`);
 const dilatedWindows = windowsOver((a) => `((u.k${a} - 1u) * u.d${a} + 1u)`);
 
+// Of axes of n and m cells: floor(o m / n), and ceil((o + 1) m / n).
+const edge = (o: string, n: string, m: string, add = "0"): string =>
+  `u32(quotient(i32(${o}), i32(${m}), ${add}, i32(${n})))`;
+const past = (o: string, n: string, m: string): string => `(${edge(`${o} + 1u`, n, m, "-1")} + 1u)`;
+
 const adaptiveWindows: Windows = {
-  start: (a, o) => `(${o} * u.${a} / u.o${a})`,
-  stop: (a, o) => `(((${o} + 1u) * u.${a} + u.o${a} - 1u) / u.o${a})`,
-  first: (i) => `(${i} * u.oh / u.h)`,
-  last: (i) => `(((${i} + 1u) * u.oh + u.h - 1u) / u.h)`,
-  opens: (o, i) => `${o} * u.w < (${i} + 1u) * u.ow`,
-  closed: (o, i) => `(${o} + 1u) * u.w <= ${i} * u.ow`,
+  start: (a, o) => edge(o, `u.o${a}`, `u.${a}`),
+  stop: (a, o) => past(o, `u.o${a}`, `u.${a}`),
+  first: (i) => edge(i, "u.h", "u.oh"),
+  last: (i) => past(i, "u.h", "u.oh"),
 };
 
 const LOWEST_BITS = "var<private> lowest_bits: u32 = 0xff800000u;";
@@ -124,7 +123,7 @@ ${entry()} {
  * walks a row, so that the range of windows moves along by comparisons: a division for each cell costs more than its
  * loads.
  */
-function gradientSource(spec: PoolSpec, { first, last, opens, closed }: Windows, setup: string, term: string): string {
+function gradientSource(spec: PoolSpec, windows: Windows, setup: string, term: string): string {
   const { width, dtype } = spec;
   return `
 ${entry()} {
@@ -135,13 +134,13 @@ ${entry()} {
   let line = i / channels;
   let yy = line % u.h;
   let b = line / u.h;
-  let oy0 = ${first("yy")};
-  let oy1 = ${last("yy")};
+  let oy0 = ${windows.first("yy")};
+  let oy1 = ${windows.last("yy")};
   var ox0 = 0u;
   var ox1 = 0u;
   for (var xx = 0u; xx < u.w; xx++) {
-    while (ox1 < u.ow && ${opens("ox1", "xx")}) { ox1++; }
-    while (ox0 < ox1 && ${closed("ox0", "xx")}) { ox0++; }
+    while (ox1 < u.ow && ${windows.start("w", "ox1")} <= xx) { ox1++; }
+    while (ox0 < ox1 && ${windows.stop("w", "ox0")} <= xx) { ox0++; }
     var total = ${valueType(width)}();
     for (var oy = oy0; oy < oy1; oy++) {
       ${setup}
@@ -187,7 +186,7 @@ function countOf({ adaptive }: AveragePoolSpec, oy: string, ox: string): string 
 }
 
 function averageSource(spec: SplitPoolSpec): string {
-  const { width, dtype, split } = spec;
+  const { width, dtype, split, adaptive } = spec;
   const { start, stop } = windowsOf(spec);
   const value = valueType(width);
   const lanes = GROUP / split;
@@ -198,7 +197,7 @@ function averageSource(spec: SplitPoolSpec): string {
     if (part < step) { partial[li] += partial[li + step * ${lanes}u]; }
   }
   total = partial[li];`;
-  return `${split > 1 ? `var<workgroup> partial: array<${value}, ${GROUP}>;` : ""}
+  return `${adaptive ? QUOTIENT : ""}${split > 1 ? `\nvar<workgroup> partial: array<${value}, ${GROUP}>;` : ""}
 ${entry()} {
   let own = ${LINEAR_GROUP} * ${lanes}u + li % ${lanes}u;
   let part = li / ${lanes}u;
@@ -226,13 +225,14 @@ ${entry()} {
 function averageBackwardSource(spec: AveragePoolSpec): string {
   const windows = windowsOf(spec);
   const { start, stop } = windows;
-  return gradientSource(
+  const source = gradientSource(
     spec,
     windows,
     `let y0 = ${start("h", "oy")}; let y1 = ${stop("h", "oy")};`,
     `let x0 = ${start("w", "ox")}; let x1 = ${stop("w", "ox")};
         total += ${valueType(spec.width)}(g[o]) / f32(${countOf(spec, "oy", "ox")});`,
   );
+  return (spec.adaptive ? QUOTIENT : "") + source;
 }
 
 /** Largest value of each window, and (`places`) where it was. Windows must not lie wholly in the padding. */

@@ -166,6 +166,9 @@ for (const dims of [
   { n: 1, h: 7, w: 10, c: 4, oh: 3, ow: 4 },
   { n: 2, h: 3, w: 2, c: 5, oh: 5, ow: 7 },
   { n: 1, h: 6, w: 31, c: 257, oh: 1, ow: 3 },
+  // Extent times extent is more than a word holds.
+  { n: 1, h: 160_000, w: 1, c: 1, oh: 30_000, ow: 1 },
+  { n: 1, h: 1, w: 90_000, c: 1, oh: 2, ow: 70_001 },
 ]) {
   test(`adaptiveAvgPool2d ${JSON.stringify(dims)}`, async () => {
     const x = sample(inputs(dims));

@@ -79,8 +79,8 @@ struct Uniforms {
   var ox0 = 0u;
   var ox1 = 0u;
   for (var xx = 0u; xx < u.w; xx++) {
-    while (ox1 < u.ow && ox1 * u.sw <= xx + u.pl) { ox1++; }
-    while (ox0 < ox1 && ox0 * u.sw + u.kw <= xx + u.pl) { ox0++; }
+    while (ox1 < u.ow && (max(ox1 * u.sw, u.pl) - u.pl) <= xx) { ox1++; }
+    while (ox0 < ox1 && min(max(ox0 * u.sw + u.kw, u.pl) - u.pl, u.w) <= xx) { ox0++; }
     var total = vec4f();
     for (var oy = oy0; oy < oy1; oy++) {
       let y0 = (max(oy * u.sh, u.pt) - u.pt); let y1 = min(max(oy * u.sh + u.kh, u.pt) - u.pt, u.h);
@@ -192,8 +192,8 @@ struct Uniforms {
   var ox0 = 0u;
   var ox1 = 0u;
   for (var xx = 0u; xx < u.w; xx++) {
-    while (ox1 < u.ow && ox1 * u.sw <= xx + u.pl) { ox1++; }
-    while (ox0 < ox1 && ox0 * u.sw + u.kw <= xx + u.pl) { ox0++; }
+    while (ox1 < u.ow && (max(ox1 * u.sw, u.pl) - u.pl) <= xx) { ox1++; }
+    while (ox0 < ox1 && min(max(ox0 * u.sw + u.kw, u.pl) - u.pl, u.w) <= xx) { ox0++; }
     var total = vec4f();
     for (var oy = oy0; oy < oy1; oy++) {
       let row = (yy + u.pt - oy * u.sh) * u.kw + u.pl;
