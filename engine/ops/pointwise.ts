@@ -153,7 +153,7 @@ export const sub: Binary = binary("sub", "a - b", "g", "-g", "a - b", "numeric")
 /** Product; of bools: and. */
 export const mul: Binary = binary("mul", "a * b", "g * b", "g * a");
 /** True division: integers give f32. */
-export const div: Binary = binary("div", "a / b", "g / b", "-g * a / (b * b)", null);
+export const div: Binary = binary("div", "a / b", "g / b", "-g * (a / b / b)", null);
 
 const share = (loses: string) => `select(select(g, T(0.5) * g, eq(a, b)), T(0.0), ${loses})`;
 export const maximum: Binary = binary("maximum", "highest(a, b)", share("lt(a, b)"), share("lt(b, a)"), "max(a, b)");

@@ -1,8 +1,10 @@
 // Elementary functions and their gradients against float64, over their whole ranges, within the bounds of
-// bench/accuracy.ts.
+// bench/accuracy.ts; the gradients of quotients far from 1.
 
 import { CASES, measureRange } from "../../bench/accuracy.ts";
+import { backward, div, tensor } from "../../engine/index.ts";
 import { gpuSuite } from "../gpu.ts";
+import { assert } from "../harness.ts";
 
 const test = gpuSuite("accuracy", { timeout: 60_000 });
 for (const one of CASES) {
@@ -17,3 +19,12 @@ for (const one of CASES) {
     }
   });
 }
+
+test("the gradient by a divisor whose square is no f32", async () => {
+  const a = tensor([1e-23, 3e20, -2, 0]);
+  const b = tensor([1e-23, 1e20, 1e15, 1e-30]).requiresGrad();
+  backward(div(a, b), { gradient: tensor([1, 1, 1e30, 1]) });
+  const want = [-1e23, -3e-20, 2, 0];
+  for (const [i, got] of Array.from(await b.grad.read()).entries())
+    assert.ok(Math.abs(got - want[i]!) <= 1e-6 * Math.abs(want[i]!), `element ${i} is ${got}`);
+});
