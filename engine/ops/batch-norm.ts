@@ -18,7 +18,7 @@ import {
 } from "../../kernels/norm/index.ts";
 import { checkIs, NOT_NEGATIVE } from "../checks.ts";
 import { readOptions, ShapeError } from "../errors.ts";
-import { defineOp, single } from "../op.ts";
+import { defineOp, isRecording, single } from "../op.ts";
 import { type Described, describe, lastOf, numel } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
@@ -72,11 +72,8 @@ const batchNormGradient = defineOp({
     x: "float",
     weight: "f32",
     bias: "f32",
-    // Training has moments, evaluation the running statistics; behind a residual the activation's gradient needs y or
-    // the residual.
-    "moments?": "f32",
-    "running_mean?": "f32",
-    "running_var?": "f32",
+    moments: "f32",
+    // Behind a residual the activation's gradient needs one of them.
     "y?": "float",
     "residual?": "float",
   },
@@ -94,9 +91,8 @@ const batchNormGradient = defineOp({
   },
 });
 
-// What is saved depends on the mode: moments in training, else the running statistics; and on what the activation's
-// gradient needs.
-const batchNormOp = (training: boolean, kept: ReturnType<typeof batchNormKeeps>) =>
+// What is saved depends on what the activation's gradient needs.
+const batchNormOp = (kept: ReturnType<typeof batchNormKeeps>) =>
   single(
     defineOp({
       name: "batchNorm",
@@ -108,38 +104,37 @@ const batchNormOp = (training: boolean, kept: ReturnType<typeof batchNormKeeps>)
         running_var: "f32 C",
         "residual?": "float",
       },
-      infer: ({ x }, attrs: Attrs) => {
+      infer: (inputs, attrs: Attrs) => {
+        const { x } = inputs;
         const { spec, sizes } = planOf(x, attrs);
-        const moments: Described = { shape: [batchNormMomentRows(sizes.parts, spec), sizes.channels], dtype: "f32" };
-        return { y: { shape: x.shape, dtype: x.dtype }, moments: training ? moments : undefined };
+        const rows = attrs.training ? batchNormMomentRows(sizes.parts, spec) : 2;
+        const isKept =
+          attrs.training || (isRecording() && Object.values(inputs).some((input) => input?.isDifferentiable));
+        const moments: Described | undefined = isKept ? { shape: [rows, sizes.channels], dtype: "f32" } : undefined;
+        return { y: { shape: x.shape, dtype: x.dtype }, moments };
       },
       run: ({ inputs, outputs: { y, moments }, attrs, dispatch }) => {
-        const { eps, momentum, shape } = attrs;
+        const { training, eps, momentum, shape } = attrs;
         const { spec, sizes } = planOf(inputs.x, attrs);
-        if (!moments) return dispatch(batchNormInference, spec, { ...inputs, y }, { ...sizes, eps });
+        if (!training || !moments) {
+          const own = { ...spec, keeps: moments !== undefined };
+          return dispatch(batchNormInference, own, { ...inputs, y, moments }, { ...sizes, eps });
+        }
         dispatch(batchNormStatistics, shape, { x: inputs.x, moments }, sizes);
         dispatch(batchNormApply, spec, { ...inputs, moments, y }, { ...sizes, eps, momentum });
       },
-      saves: ["x", "weight", "bias", "moments", "running_mean", "running_var", ...(kept === "none" ? [] : [kept])],
+      saves: ["x", "weight", "bias", "moments", ...(kept === "none" ? [] : [kept])],
       vjp: (g, at) => {
         const [x, weight, bias] = [at.value("x"), at.value("weight"), at.value("bias")];
-        const statistics = training
-          ? { moments: at.value("moments") }
-          : { running_mean: at.value("running_mean"), running_var: at.value("running_var") };
+        const moments = at.value("moments") as Tensor;
         const own = kept === "none" ? {} : { [kept]: at.value(kept) };
-        const { dx, dweight, dbias, dz } = batchNormGradient({ g, x, weight, bias, ...statistics, ...own }, at.attrs);
+        const { dx, dweight, dbias, dz } = batchNormGradient({ g, x, weight, bias, moments, ...own }, at.attrs);
         return { x: dx, weight: dweight, bias: dbias, residual: dz ?? g };
       },
     }),
   );
 
-const opsOf = (training: boolean) => ({
-  none: batchNormOp(training, "none"),
-  y: batchNormOp(training, "y"),
-  residual: batchNormOp(training, "residual"),
-});
-const trainingOps = opsOf(true);
-const evaluationOps = opsOf(false);
+const OPS = { none: batchNormOp("none"), y: batchNormOp("y"), residual: batchNormOp("residual") };
 
 /**
  * Batch norm of x [..., C] per channel: act((x - mean) / sqrt(var + eps) * weight + bias + residual). Training uses the
@@ -176,7 +171,9 @@ export const batchNorm = positional(
     checkIs(name, "the residual", residual, x);
     const [shape] = batchNormCandidates({ channels, dtype: floatStorage(x) }, x.device.info);
     const attrs = { training, momentum, eps, activation, residual: residual !== undefined, shape };
-    const op = (training ? trainingOps : evaluationOps)[batchNormKeeps(attrs)];
-    return op({ x, weight, bias, running_mean: runningMean, running_var: runningVar, residual }, attrs);
+    return OPS[batchNormKeeps(attrs)](
+      { x, weight, bias, running_mean: runningMean, running_var: runningVar, residual },
+      attrs,
+    );
   },
 );

@@ -3,8 +3,8 @@
 //   dbias = sum dz,  dweight = sum dz xhat,  dresidual = dz
 //   training: dx = weight rstd (dz - dbias/rows - xhat dweight/rows);  evaluation: dx = weight rstd dz
 // Two dispatches: sums over blocks of rows, then an apply kernel that merges the few partial sums itself and whose
-// first block's threads write dweight and dbias. Mean and rstd come from the forward pass's partial moments (training)
-// or from the running statistics; the first dispatch leaves them, and the bias, in three rows after its sums for the
+// first block's threads write dweight and dbias. Mean and rstd come from the forward pass: from its partial moments
+// (training), or as they are; the first dispatch leaves them, and the bias, in three rows after its sums for the
 // second. z follows from x, which is read anyway, and the residual; where y tells as much, it is read in place of the
 // residual. With a residual dz is written on the way. Threads and numerics as in batch-norm.ts.
 
@@ -76,7 +76,7 @@ function sumsSource(spec: BatchNormBackwardSpec): string {
   const statistics = training
     ? `${mergeMoments(spec)}
   let rstd = inverseSqrt(all.m2 / f32(u.rows) + u.eps);`
-    : "let mean = running_mean[c];\n  let rstd = inverseSqrt(running_var[c] + u.eps);";
+    : "let mean = moments[c];\n  let rstd = moments[columns + c];";
   return `${training ? momentFunctions(spec) : ""}
 ${sumFunctions(spec)}
 ${throughFunction(spec)}
@@ -115,9 +115,7 @@ export const batchNormBackwardSums = defineKernel({
   bindings: (spec: BatchNormBackwardSpec) => ({
     g: reads(activations(spec)),
     x: reads(activations(spec)),
-    moments: spec.training ? reads(perChannel(spec)) : undefined,
-    running_mean: spec.training ? undefined : reads(perChannel(spec)),
-    running_var: spec.training ? undefined : reads(perChannel(spec)),
+    moments: reads(perChannel(spec)),
     weight: readsArgument(spec) ? reads(perChannel(spec)) : undefined,
     bias: readsArgument(spec) ? reads(perChannel(spec)) : undefined,
     y: batchNormKeeps(spec) === "y" ? reads(activations(spec)) : undefined,

@@ -34,6 +34,9 @@ export type BatchNormShape = {
 /** A shape with what is fused. */
 export type BatchNormSpec = BatchNormShape & { readonly activation: Activation; readonly residual: boolean };
 
+/** `keeps`: evaluation leaves mean and rstd for the gradient. */
+export type BatchNormInferenceSpec = BatchNormSpec & { readonly keeps: boolean };
+
 /** `parts` blocks of `chunk` rows. @internal */
 export const batchNormSizes = { rows: "u32", channels: "u32", parts: "u32", chunk: "u32" } as const;
 
@@ -242,10 +245,10 @@ ${batchNormPlace(spec)}
   grid: batchNormGrid,
 });
 
-/** Evaluation in one dispatch: running statistics in place of the batch's. */
+/** Evaluation in one dispatch: running statistics in place of the batch's; rows of mean and rstd in `moments`. */
 export const batchNormInference = defineKernel({
   name: "batchNormInference",
-  bindings: (spec: BatchNormSpec) => ({
+  bindings: (spec: BatchNormInferenceSpec) => ({
     x: reads(activations(spec)),
     weight: reads(perChannel(spec)),
     bias: reads(perChannel(spec)),
@@ -253,13 +256,23 @@ export const batchNormInference = defineKernel({
     running_var: reads(perChannel(spec)),
     residual: spec.residual ? reads(activations(spec)) : undefined,
     y: writes(activations(spec)),
+    moments: spec.keeps ? writes(perChannel(spec)) : undefined,
   }),
   uniforms: { ...batchNormSizes, eps: "f32" },
   source: (spec) => `${activated(spec)}
 ${batchNormPlace(spec)}
   let mean = running_mean[c];
-  let gain = inverseSqrt(running_var[c] + u.eps) * weight[c];
+  let rstd = inverseSqrt(running_var[c] + u.eps);
+  let gain = rstd * weight[c];
   let offset = bias[c];
+  ${
+    spec.keeps
+      ? `if (inside && wid.y == 0u && row_lane == 0u) {
+    moments[c] = mean;
+    moments[columns + c] = rstd;
+  }`
+      : ""
+  }
   ${batchNormRows(spec, "y", outputValue(spec))}
 }`,
   grid: batchNormGrid,

@@ -181,3 +181,21 @@ test("what the table does not have is refused by all that fuse", () => {
     `ArgumentError: batchNorm: ${says}`,
   );
 });
+
+test("batch norm behind a residual, and back, binds no more than every adapter has room for", async () => {
+  using portable = await s.createPortableDevice();
+  const shape = [9, 8];
+  const made = async (like: s.Tensor) =>
+    s.tensor((await like.read()) as Float32Array<ArrayBuffer>, { shape: like.shape, device: portable });
+  const [x, r, g] = [await made(drawn(shape, 4)), await made(drawn(shape, 3)), await made(drawn(shape, 5))];
+  const [weight, bias] = [await made(drawn([8], 1)), await made(drawn([8], 2))];
+  const [mean, variance] = [await made(drawn([8], 6)), await made(s.full([8], 3))];
+  for (const name of NAMES) {
+    const norm = (at: s.Tensor, activation: s.Activation) =>
+      s.batchNorm(at, weight, bias, mean, variance, { residual: r, activation });
+    const [y, dx] = await outcome(x, (at) => norm(at, name), g);
+    const plain = await outcome(x, (at) => PLAIN[name](norm(at, "none")), g);
+    same(y, plain[0], name);
+    if (!("dy" in ACTIVATIONS[name])) same(dx, plain[1], `gradient of ${name}`);
+  }
+});

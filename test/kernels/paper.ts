@@ -8,11 +8,12 @@ export interface PaperAdapter {
   readonly subgroupSize: number;
 }
 
-/** WGSL's limits as WebGPU guarantees them, but for memory. */
+/** Limits as WebGPU guarantees them, but for memory and buffers. */
 const LIMITS = {
   maxBufferSize: 2 ** 30,
   maxStorageBufferBindingSize: 2 ** 30,
-  maxStorageBuffersPerShaderStage: 10,
+  // What exitAnswer and exitDecide bind where an adapter has room; all else does with the eight of every adapter.
+  maxStorageBuffersPerShaderStage: 9,
   maxComputeInvocationsPerWorkgroup: 256,
   maxComputeWorkgroupSizeX: 256,
   maxComputeWorkgroupStorageSize: 16384,

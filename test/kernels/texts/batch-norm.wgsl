@@ -146,7 +146,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: 
 }
 
 
-// batchNormInference(activation=none,dtype=f32,group=128,lanes=2,merge=true,residual=false,width=4)
+// batchNormInference(activation=none,dtype=f32,group=128,keeps=true,lanes=2,merge=true,residual=false,width=4)
 // on gpu
 
 struct Uniforms {
@@ -163,6 +163,7 @@ struct Uniforms {
 @group(0) @binding(4) var<storage, read> running_mean: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> running_var: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> moments: array<vec4<f32>>;
 
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: u32) {
@@ -176,8 +177,13 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: 
   let part = wid.y;
   let leaves = inside && row_lane == 0u;
   let mean = running_mean[c];
-  let gain = inverseSqrt(running_var[c] + u.eps) * weight[c];
+  let rstd = inverseSqrt(running_var[c] + u.eps);
+  let gain = rstd * weight[c];
   let offset = bias[c];
+  if (inside && wid.y == 0u && row_lane == 0u) {
+    moments[c] = mean;
+    moments[columns + c] = rstd;
+  }
   if (inside) {
     for (var row = first; row < last; row += row_lanes) {
       let at = row * columns + c;
@@ -188,7 +194,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: 
 }
 
 
-// batchNormInference(activation=none,dtype=f32,group=8,lanes=2,merge=false,residual=false,width=4)
+// batchNormInference(activation=none,dtype=f32,group=8,keeps=true,lanes=2,merge=false,residual=false,width=4)
 // on cpu, plain
 
 struct Uniforms {
@@ -205,6 +211,7 @@ struct Uniforms {
 @group(0) @binding(4) var<storage, read> running_mean: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> running_var: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> moments: array<vec4<f32>>;
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: u32) {
@@ -218,8 +225,13 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) li: 
   let part = wid.y * row_lanes + row_lane;
   let leaves = inside;
   let mean = running_mean[c];
-  let gain = inverseSqrt(running_var[c] + u.eps) * weight[c];
+  let rstd = inverseSqrt(running_var[c] + u.eps);
+  let gain = rstd * weight[c];
   let offset = bias[c];
+  if (inside && wid.y == 0u && row_lane == 0u) {
+    moments[c] = mean;
+    moments[columns + c] = rstd;
+  }
   if (inside) {
     for (var row = first; row < last; row += row_lanes) {
       let at = row * columns + c;
