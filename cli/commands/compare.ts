@@ -26,6 +26,7 @@ import type { Failure } from "../compare/sheets.ts";
 import { readTiming, timeRun } from "../compare/timing.ts";
 import { type Decisive, decisive, RunFolder, runId } from "../files/run-folder.ts";
 import { stampOf } from "../files/stamp.ts";
+import { checkAgreement, readAgreement } from "../findings/agreement.ts";
 import { CORRUPTION_FLAGS, type CorruptionRequest, corruptionRequest } from "../findings/corruptions.ts";
 import { type Findings, findings } from "../findings/findings.ts";
 import { chartLibraries } from "../report/plots.ts";
@@ -113,6 +114,15 @@ const PLACE = inFlags("compare", {});
 /** Flags that go with folders of runs. */
 const OF_FOLDERS: readonly string[] = ["out", "against", "noTiming", ...Object.keys(CORRUPTION_FLAGS)];
 
+/** Lists of a plan, by which flag they come, and the setting that is a list of one. */
+const LISTS = [
+  ["methods", "methods", "method", "name"],
+  ["backbones", "backbones", "model", "backbone"],
+  ["data", "sets", "data", "name"],
+] as const;
+
+const leafOf = (settings: Plain, group: string, key: string): unknown => (settings[group] as Plain | undefined)?.[key];
+
 /** The plan that flags ask for, over that of a file. */
 function planOf({ values, given, settings: flags }: Asked<typeof compareSpec.flags>) {
   const { config: file } = values;
@@ -122,7 +132,15 @@ function planOf({ values, given, settings: flags }: Asked<typeof compareSpec.fla
   for (const key of ["name", "seed", "out"])
     if (key in settings)
       throw new SortieError(`compare: --${key} is the plan's to set; got one. Use --seeds, labels, or the plan's out.`);
-  const one = (group: string, key: string) => (settings[group] as Plain | undefined)?.[key];
+  for (const [lists, flag, group, key] of LISTS) {
+    if (given[flag] !== undefined && leafOf(flags, group, key) !== undefined)
+      throw new SortieError(`compare: --${flag} names what --${group}.${key} names; got both. Leave out one of them.`);
+    if (ofFile[lists] !== undefined && leafOf((common ?? {}) as Plain, group, key) !== undefined)
+      throw new SortieError(
+        `compare: ${file} must name ${lists} once; got ${lists} and settings.${group}.${key}. Leave out one of them.`,
+      );
+  }
+  const one = (group: string, key: string) => leafOf(settings, group, key);
   const asked: GivenPlan = {
     ...ofFile,
     // One that is given as to the other commands is a list of one.
@@ -257,7 +275,8 @@ async function finish(
     if (existsSync(folder.path("policy"))) print(`${folder.dir} was ${fault} than is planned; it is calibrated again`);
     runCalibrate([folder.dir], quiet);
   }
-  if (fault !== undefined || !existsSync(folder.path("evaluation"))) await runEvaluate([folder.dir], quiet);
+  if (fault !== undefined || readAgreement(folder) === undefined) await runEvaluate([folder.dir], quiet);
+  checkAgreement(folder);
   return 0;
 }
 
@@ -269,6 +288,12 @@ interface FoldersContext extends Context {
   readonly against: string | undefined;
 }
 
+/** A run among others. */
+interface Named extends RunKey {
+  readonly folder: RunFolder;
+  readonly settings: Decisive;
+}
+
 async function compareFolders(
   dirs: readonly string[],
   { settings, out = ".", against, ...context }: FoldersContext,
@@ -277,15 +302,21 @@ async function compareFolders(
   const [strange] = Object.keys(settings);
   if (strange !== undefined)
     throw new SortieError(`compare: ${strange} is a setting of training; folders of runs are compared as they are.`);
-  const runs: RunFigures[] = [];
+  const named: Named[] = [];
   for (const dir of dirs) {
     const folder = RunFolder.at(dir);
     if (!folder) throw new SortieError(`compare: ${dir} must be the folder of a run; there is no such folder.`);
-    runs.push(await readRun(folder, labelled(folder, runs), context));
+    folder.logits("test");
+    checkAgreement(folder);
+    named.push({ folder, ...labelled(folder, named), settings: decisive(folder.config()) });
   }
-  const methods = [...new Set(runs.map(({ method }) => method))];
+  const methods = [...new Set(named.map(({ method }) => method))];
   if (against !== undefined && !methods.includes(against))
     throw new SortieError(`compare: --against must be one of ${methods.join(", ")}; got ${against}.`);
+  // What is missing is told before anything is timed.
+  await chartLibraries();
+  const runs: RunFigures[] = [];
+  for (const { folder, settings: _, ...key } of named) runs.push(await readRun(folder, key, context));
   const table = liveTable(runs);
   for (const line of [table.head, ...runs.map(table.of)]) print(line);
   print(
@@ -298,12 +329,12 @@ async function compareFolders(
  * What a run is called among others: by its method; where one of the same name was made otherwise, by the first setting
  * that differs too; and by its folder where even that, with the seed, is there already.
  */
-function labelled(folder: RunFolder, before: readonly RunFigures[]): RunKey {
+function labelled(folder: RunFolder, before: readonly Named[]): RunKey {
   const config = folder.config();
   const { data, model, method, seed } = config;
   const key = { data: data.name, backbone: model.backbone, method: method.name, seed };
   const own = withoutSeed(decisive(config));
-  const isOther = (run: RunFigures) => firstDifference(withoutSeed(run.settings), own) !== undefined;
+  const isOther = (run: Named) => firstDifference(withoutSeed(run.settings), own) !== undefined;
   const named = (label: string) =>
     before.filter((run) => run.data === key.data && run.backbone === key.backbone && run.method === label);
   const [first] = named(method.name);
@@ -322,6 +353,7 @@ async function readRun(
   { isTimed, corruptions, print }: Context,
   asked?: Config,
 ): Promise<RunFigures> {
+  checkAgreement(folder);
   const found = findings(folder.dir, undefined, { anyOrigin: true });
   // A policy of other weights is none that could be timed, or that corrupted images could break.
   const isOwn = !found.isForeign;

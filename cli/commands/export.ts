@@ -27,6 +27,7 @@ import { RunFolder } from "../files/run-folder.ts";
 import { writeWhole } from "../files/whole.ts";
 import { checkOnnxTarget, runnerExtension, writeOnnx } from "../onnx/write.ts";
 import { type CommandSpec, flagOf, path, readCommand } from "../settings/command.ts";
+import { withoutPaths } from "../settings/contents.ts";
 import type { Print } from "../settings/flags.ts";
 import { makeNetwork } from "../settings/model.ts";
 
@@ -229,8 +230,8 @@ async function gather({ folder, policy, weights }: Wanted, device: Device) {
     );
   }
   const { made, protocol, samples, parameters, started, finished } = record;
-  const { dir: _, download: __, file: ___, ...data } = config.data;
-  const { seed, model, method, train } = config;
+  const { download: _, ...data } = withoutPaths(config, "data");
+  const { seed, model, method } = config;
   const { fit, filter, keep } = config.data;
   const about: ModelAbout = {
     classes: record.classes,
@@ -239,7 +240,7 @@ async function gather({ folder, policy, weights }: Wanted, device: Device) {
     ...(policy && { policy }),
     training: {
       ...{ made, protocol, samples, parameters, started, finished, weights: chosen },
-      settings: { seed, data, model, method, train },
+      settings: { seed, data, model, method, train: withoutPaths(config, "train") },
     },
   };
   return { net, about, which: chosen };

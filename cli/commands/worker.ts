@@ -23,6 +23,7 @@ import { createDevice } from "../../engine/index.ts";
 import { RunFolder } from "../files/run-folder.ts";
 import { version } from "../files/versions.ts";
 import { toJson, writeWhole } from "../files/whole.ts";
+import { readAgreement } from "../findings/agreement.ts";
 import { interruption } from "../interruption.ts";
 import { type Artefacts, artefactNames, checkpointsOf, openArtefacts, packRun, unpackRun } from "../queue/artefacts.ts";
 import { openQueue } from "../queue/bullmq.ts";
@@ -195,7 +196,7 @@ const stepsOf = (folder: RunFolder, settings: string) =>
   [
     [["train", "--config", settings], () => folder.isFinished],
     [["calibrate", folder.dir], () => !folder.hasEarlyExit || existsSync(folder.path("policy"))],
-    [["evaluate", folder.dir], () => existsSync(folder.path("evaluation"))],
+    [["evaluate", folder.dir], () => readAgreement(folder) !== undefined],
   ] as const;
 
 /**

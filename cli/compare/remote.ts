@@ -1,10 +1,10 @@
 // The runs of a plan done elsewhere: put into a queue, waited for, and fetched as if they had been made here.
 
-import { existsSync } from "node:fs";
 import { messageOf, SortieError } from "../../base/index.ts";
 import { lockFolder } from "../../exits/index.ts";
 import { RunFolder, runId } from "../files/run-folder.ts";
 import { version } from "../files/versions.ts";
+import { readAgreement } from "../findings/agreement.ts";
 import { type Artefacts, artefactNames, openArtefacts, unpackRun } from "../queue/artefacts.ts";
 import { openQueue } from "../queue/bullmq.ts";
 import { queueAddress, type RunQueue, type RunState } from "../queue/queue.ts";
@@ -64,7 +64,7 @@ export async function doRemotely(
 
 const isHere = ({ config }: Experiment): boolean => {
   const folder = RunFolder.of(config);
-  return isFinished(folder, config) && existsSync(folder.path("evaluation"));
+  return isFinished(folder, config) && readAgreement(folder) !== undefined;
 };
 
 /** What a worker needs to know: folders and names are its own. */

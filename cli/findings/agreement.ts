@@ -3,7 +3,7 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { firstOf } from "../../base/index.ts";
+import { firstOf, SortieError } from "../../base/index.ts";
 import {
   type Cascade,
   logEntropyOf,
@@ -17,6 +17,7 @@ import type { Dataset, ImageBytes } from "../../data/index.ts";
 import { ArgumentError, createDevice, type Device, DeviceError } from "../../engine/index.ts";
 import { type DeployOptions, deploy, loadWeights, type MultiExit, RUN_FILES } from "../../exits/index.ts";
 import type { RunFolder } from "../files/run-folder.ts";
+import { readJson } from "../files/whole.ts";
 import { testImages } from "../report/run-details.ts";
 import { makeNetwork } from "../settings/model.ts";
 
@@ -163,6 +164,21 @@ function isBarely({ score, scores, exits, predictions }: Cascade, thresholds: Ar
 function isTie({ read, classes }: Table, i: number, exit: number): boolean {
   const row = Array.from(read(i, 1).subarray(exit * classes, (exit + 1) * classes)).sort((a, b) => b - a);
   return isNear(row[1] ?? Number.NEGATIVE_INFINITY, firstOf(row));
+}
+
+/**
+ * What `sortie evaluate` found of a run's deployed classifier, or why it could not be asked; undefined where evaluation
+ * has not come so far.
+ */
+export function readAgreement(folder: RunFolder): Agreement | string | undefined {
+  const path = folder.path("evaluation");
+  return existsSync(path) ? (readJson(path) as { readonly deployed?: Agreement | string }).deployed : undefined;
+}
+
+/** @throws SortieError for a run whose deployed classifier was found to answer otherwise than its logits say. */
+export function checkAgreement(folder: RunFolder): void {
+  const found = readAgreement(folder);
+  if (typeof found === "object" && found.differing > 0) throw new SortieError(`${folder.dir}: ${agreementLine(found)}`);
 }
 
 /** For people; `logits` is what was compared with. */

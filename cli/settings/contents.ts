@@ -130,6 +130,12 @@ export function withoutPlaces(config: Located, group: Own["group"]): Plain {
   );
 }
 
+/** A group of settings without any path: for files that are handed on. */
+export function withoutPaths(config: Located, group: Own["group"]): Plain {
+  const paths = OWN.filter((own) => own.group === group).flatMap((own) => Object.keys(own.paths));
+  return Object.fromEntries(Object.entries(groupOf(config, group)).filter(([key]) => !paths.includes(key)));
+}
+
 /** Of the last weights of a run. */
 function digestOfWeights(run: string): string | undefined {
   return digestOfFiles(join(run, RUN_FILES.last));

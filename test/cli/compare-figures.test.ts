@@ -388,6 +388,9 @@ test("a plan that cannot be is refused by name, before anything is made", async 
   const folder = mkdtempSync(join(tmpdir(), "sortie-plan-"));
   const badPlan = join(folder, "bad.json");
   writeFileSync(badPlan, JSON.stringify({ methods: ["joint"], settings: { train: { epocs: 3 } } }));
+  const twice = join(folder, "twice.json");
+  const settings = { model: { backbone: "resnet" } };
+  writeFileSync(twice, JSON.stringify({ methods: ["joint"], backbones: ["resnet", "vit"], settings }));
   let count = 0;
   const listed = (runs: unknown) => {
     const path = join(folder, `listed-${count++}.json`);
@@ -404,6 +407,9 @@ test("a plan that cannot be is refused by name, before anything is made", async 
     [["--methods", "joint", "--index", "9"], /--index must be one of 1\.\.1; got 9/],
     [["--methods", "joint", "--name", "mine"], /--name is the plan's to set/],
     [["--method.kappa", "3", "--methods", "joint"], /kappa/],
+    [["--methods", "joint", "--method", "kd"], /--methods names what --method\.name names; got both/],
+    [["--methods", "joint", "--backbones", "vit", "--model.backbone", "resnet"], /--backbones names what/],
+    [["--config", twice], /must name backbones once; got backbones and settings\.model\.backbone\. Leave out/],
     [["no-such-folder"], /no-such-folder must be the folder of a run/],
     [["--methods", "joint", "."], /goes with a plan, and folders of runs are compared as they are/],
     [["--methods", "joint", "--corruption-samples", "5"], /--corruptions must be there for flags about corruptions/],

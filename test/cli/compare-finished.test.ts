@@ -124,3 +124,26 @@ test("a policy without a promise, by other costs or another table is none that t
   assert.is(written(dir).runs[0]!.uncertified, undefined);
   rmSync(dir, { recursive: true });
 });
+
+test("a run whose deployed classifier answered otherwise than its logits is none to compare", async () => {
+  const { dir, compare } = await planned();
+  await compare("--alpha", "0.3", "--no-timing");
+  const [folder] = readdirSync(dir, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  const at = join(dir, folder!.name);
+  const path = join(at, "evaluation.json");
+  const evaluation = JSON.parse(readFileSync(path, "utf8"));
+  assert.match(evaluation.deployed, "is not there");
+  const deployed = { samples: 400, withinRounding: 0, differing: 2, first: "sample 4 is another" };
+  writeFileSync(path, JSON.stringify({ ...evaluation, deployed }));
+  const plan = ["--methods", written(dir).runs[0]!.method, "--data.test", "400", "--out", dir, "--alpha", "0.3"];
+  for (const args of [plan, [...plan, "--finished-only"], [...plan, "--index", "1"], [at, "--out", dir]]) {
+    const { code, text } = await sortie("compare", ...args, "--no-timing");
+    assert.is(code, 1, text);
+    assert.match(text, `${at}: deployed: the classifier DISAGREES with the cached logits on 2 of 400 test images;`);
+  }
+  // One that was stopped while images were classified is evaluated again.
+  writeFileSync(path, JSON.stringify({ ...evaluation, deployed: undefined }));
+  await compare("--alpha", "0.3", "--no-timing");
+  assert.match(JSON.parse(readFileSync(path, "utf8")).deployed, "is not there");
+  rmSync(dir, { recursive: true });
+});

@@ -127,6 +127,19 @@ test("what is recorded of a run, or of its file, answers every test image as the
   assert.ok(existsSync(join(dir, "model.recorded.safetensors")));
 });
 
+test("a file says how its network was trained, and nothing of where", async () => {
+  const more = ["--data.train", "64", "--data.validation", "50", "--data.calibration", "50", "--data.test", "50"];
+  const short = ["--epochs", "1", "--batch", "32", "--train.warmup", "1", "--from", dir];
+  const tuned = await run("train", ...more, ...short, "--out", out, "--name", "tuned");
+  assert.is(tuned.code, 0, tuned.text);
+  const target = join(out, "tuned.safetensors");
+  assert.is((await run("export", join(out, "tuned"), target)).code, 0);
+  const { record } = await readModel(target);
+  assert.not.match(JSON.stringify(record), new RegExp(out));
+  const { settings } = record.training as { readonly settings: { readonly train: { readonly start?: string } } };
+  assert.match(settings.train.start ?? "", /^[0-9a-f]{64}$/);
+});
+
 test("what is there is replaced only by force", async () => {
   const before = readFileSync(file);
   writeFileSync(file, "mine");
