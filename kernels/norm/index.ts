@@ -1,6 +1,7 @@
 // Batch, group and layer norm, and the sums that their parameters' gradients are. Written by `npm run api`.
 
 export {
+  type BatchNormInferenceSpec,
   type BatchNormShape,
   type BatchNormSpec,
   batchNormApply,
