@@ -28,7 +28,10 @@ export interface DeviceInfo {
   readonly hasF16: boolean;
   readonly hasSubgroups: boolean;
   readonly hasTimestamps: boolean;
-  /** Lanes of a subgroup if the device has subgroups and all have the same number of them, else 0. */
+  /**
+   * Lanes of a subgroup if the device has subgroups and all have the same number of them, else 0; 0 for Intel and AMD,
+   * whose compilers choose for each pipeline, whatever the adapter says.
+   */
   readonly subgroupSize: number;
   readonly limits: GPUSupportedLimits;
 }
@@ -41,8 +44,6 @@ const WANTED_LIMITS = [
   "maxComputeWorkgroupStorageSize",
   "maxComputeInvocationsPerWorkgroup",
   "maxComputeWorkgroupSizeX",
-  "maxComputeWorkgroupSizeY",
-  "maxComputeWorkgroupSizeZ",
   "minUniformBufferOffsetAlignment",
 ] as const;
 
@@ -105,8 +106,10 @@ export function describeDevice(gpu: GPUDevice): DeviceInfo {
   const info: Partial<GPUAdapterInfo> = gpu.adapterInfo ?? adapters.get(gpu)?.info ?? {};
   const { vendor = "", architecture = "", device = "", description = "" } = info;
   const { subgroupMinSize = 0, subgroupMaxSize = 0 } = info;
-  const hasSubgroups = gpu.features.has("subgroups");
+  // Deno names the feature, without sizes, and refuses texts that enable it.
+  const hasSubgroups = gpu.features.has("subgroups") && subgroupMinSize > 0;
   const names = `${vendor} ${architecture} ${device} ${description}`.toLowerCase();
+  const isFixed = hasSubgroups && subgroupMinSize === subgroupMaxSize && !/\b(intel|amd|radeon)/.test(names);
   return {
     vendor,
     architecture,
@@ -115,8 +118,7 @@ export function describeDevice(gpu: GPUDevice): DeviceInfo {
     hasF16: gpu.features.has("shader-f16"),
     hasSubgroups,
     hasTimestamps: gpu.features.has("timestamp-query"),
-    // Of the adapter's, only what this device was asked for may be used.
-    subgroupSize: hasSubgroups && subgroupMinSize === subgroupMaxSize ? subgroupMinSize : 0,
+    subgroupSize: isFixed ? subgroupMinSize : 0,
     limits: gpu.limits,
   };
 }

@@ -27,7 +27,7 @@ export interface BundleSize {
 
 /** What is measured, the whole engine first. */
 export const BUNDLES: readonly Measured[] = [
-  { what: "engine, all of it", entry: "engine/index.ts", budget: 102_400, target: 45_000 },
+  { what: "engine, all of it", entry: "engine/index.ts", budget: 102_500, target: 45_000 },
   {
     what: "engine without the kernels",
     entry: "engine/index.ts",
@@ -35,9 +35,9 @@ export const BUNDLES: readonly Measured[] = [
     budget: 62_400,
     target: 45_000,
   },
-  { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 16_200, target: 16_000 },
+  { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 16_300, target: 16_000 },
   { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 60_400, target: 40_000 },
-  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 66_300, target: 66_200 },
+  { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 66_400, target: 66_200 },
   {
     what: "app: a model file classifies",
     entry: "bench/apps/classify.ts",
@@ -48,7 +48,7 @@ export const BUNDLES: readonly Measured[] = [
   {
     what: "app: inference of a CNN that was recorded",
     entry: "bench/apps/captures.ts",
-    budget: 15_700,
+    budget: 15_800,
     target: 40_000,
   },
   { what: "app: a recorded model classifies", entry: "bench/apps/recorded.ts", budget: 21_400, target: 60_000 },

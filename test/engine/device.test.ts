@@ -1,6 +1,7 @@
 // The device: limits and features, errors that reach the user, loss, disposal, processes that end.
 
 import { create } from "webgpu";
+import { describeDevice } from "../../engine/adapter.ts";
 import * as s from "../../engine/index.ts";
 import { defineKernel, writes } from "../../kernels/index.ts";
 import { adapterSuite, device, gpuSuite } from "../gpu.ts";
@@ -9,6 +10,16 @@ import { messageOf, rejectionOf } from "./messages.ts";
 import { inProcess } from "./process.ts";
 
 const test = gpuSuite("device");
+
+/** An object of the driver's, but for some of its members. */
+const except = <T extends object>(whole: T, members: Readonly<Record<string, unknown>>): T =>
+  new Proxy(whole, {
+    get: (of, name) => {
+      if (Object.hasOwn(members, name)) return members[name as string];
+      const value = Reflect.get(of, name, of);
+      return typeof value === "function" ? value.bind(of) : value;
+    },
+  });
 
 test("it asks for what the adapter has", () => {
   const { gpu, info } = device();
@@ -32,14 +43,7 @@ test("a device of the user's own is taken", async () => {
 test("a browser whose devices do not say what adapter they are of is no hindrance", async () => {
   const instance = create([]);
   const adapter = (await instance.requestAdapter()) as GPUAdapter;
-  const without = (gpu: GPUDevice): GPUDevice =>
-    new Proxy(gpu, {
-      get: (of, name) => {
-        if (name === "adapterInfo") return undefined;
-        const value = Reflect.get(of, name, of);
-        return typeof value === "function" ? value.bind(of) : value;
-      },
-    });
+  const without = (gpu: GPUDevice): GPUDevice => except(gpu, { adapterInfo: undefined });
   const silent = {
     ...{ limits: adapter.limits, features: adapter.features, info: adapter.info },
     requestDevice: async (wanted: GPUDeviceDescriptor) => without(await adapter.requestDevice(wanted)),
@@ -48,6 +52,25 @@ test("a browser whose devices do not say what adapter they are of is no hindranc
   assert.equal([own.info.vendor, own.info.isSoftware], [device().info.vendor, device().info.isSoftware]);
   using bare = await s.createDevice({ device: without(device().gpu) });
   assert.equal([bare.info.vendor, bare.info.description, bare.info.isSoftware], ["", "", false]);
+});
+
+test("the width of subgroups is taken where the hardware has one, and subgroups where they have sizes", () => {
+  const described = (info: object, features = ["subgroups"]) => {
+    const gpu = { features: new Set(features), limits: {}, adapterInfo: info } as unknown as GPUDevice;
+    const { hasSubgroups, subgroupSize } = describeDevice(gpu);
+    return [hasSubgroups, subgroupSize];
+  };
+  const of = (width: number, most = width) => ({ subgroupMinSize: width, subgroupMaxSize: most });
+  assert.equal(described({ vendor: "nvidia", ...of(32) }), [true, 32]);
+  assert.equal(described({ vendor: "apple", architecture: "metal-3", ...of(32) }), [true, 32]);
+  assert.equal(described({ vendor: "mesa", description: "llvmpipe (LLVM 19.1.7, 256 bits)", ...of(8) }), [true, 8]);
+  assert.equal(described({ vendor: "qualcomm", ...of(64, 128) }), [true, 0]);
+  // Compilers that choose a width for each pipeline.
+  assert.equal(described({ vendor: "intel", ...of(32) }), [true, 0]);
+  assert.equal(described({ vendor: "apple", description: "Intel(R) Iris(TM) Plus Graphics", ...of(16) }), [true, 0]);
+  assert.equal(described({ vendor: "amd", ...of(32) }), [true, 0]);
+  assert.equal(described({ vendor: "nvidia", ...of(32) }, []), [false, 0]);
+  assert.equal(described({ vendor: "a runtime that names the feature alone" }), [false, 0]);
 });
 
 test("an adapter of the user's own is taken", async () => {
