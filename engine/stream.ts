@@ -169,33 +169,38 @@ export class Stream {
     });
   }
 
-  /** Bytes of several storages with one wait. Pending work runs first. */
+  /** Bytes of several storages with one wait, all as they are now. Pending work runs first. */
   async read(items: readonly { storage: Storage; bytes: number }[]): Promise<ArrayBuffer[]> {
     this.#refuseRecording("read", false);
     this.flush();
     const offsets: number[] = [];
     let total = 0;
     for (const { bytes } of items) {
+      const end = total + Math.ceil(bytes / 8) * 8;
+      // The rest goes through a buffer of its own: none may be larger.
+      if (total > 0 && end > this.#device.limits.maxBufferSize) break;
       offsets.push(total);
-      total += Math.ceil(bytes / 8) * 8;
+      total = end;
     }
     if (total === 0) return items.map(() => new ArrayBuffer(0));
     const staging = this.#takeStaging(total);
     const encoder = this.#device.createCommandEncoder({ label: "read" });
-    items.forEach(({ storage, bytes }, i) => {
+    offsets.forEach((at, i) => {
+      const { storage, bytes } = items[i]!;
       if (bytes === 0) return;
       this.place(storage);
       const { buffer, offset } = storage.place;
-      encoder.copyBufferToBuffer(buffer, offset, staging, offsets[i]!, Math.ceil(bytes / 4) * 4);
+      encoder.copyBufferToBuffer(buffer, offset, staging, at, Math.ceil(bytes / 4) * 4);
     });
     this.#device.queue.submit([encoder.finish()]);
     this.counters.submits += 1;
-    await this.#wait(() => staging.mapAsync(1, 0, total)); // GPUMapMode.READ
+    const rest = items.slice(offsets.length);
+    const [others] = await this.#wait(() => Promise.all([this.read(rest), staging.mapAsync(1, 0, total)])); // GPUMapMode.READ
     const mapped = staging.getMappedRange(0, total);
-    const result = items.map(({ bytes }, i) => mapped.slice(offsets[i]!, offsets[i]! + bytes));
+    const result = offsets.map((at, i) => mapped.slice(at, at + items[i]!.bytes));
     staging.unmap();
     this.#giveStaging(staging);
-    return result;
+    return [...result, ...others];
   }
 
   /** Writes host bytes into a storage, after all pending work. */

@@ -5,6 +5,7 @@ import { isCount, what } from "../../base/index.ts";
 import {
   ArgumentError,
   FormatError,
+  read,
   readSafetensors,
   type SafetensorsFile,
   type SafetensorsSource,
@@ -17,7 +18,6 @@ import { Module } from "../../nn/index.ts";
 import { CheckpointError } from "../errors.ts";
 import { exists } from "./files.ts";
 import { comparable, grown, type RunOptions } from "./identity.ts";
-import { readAll } from "./read-all.ts";
 import { encodeSealed, isIntact, writeSealed } from "./seal.ts";
 
 /** Where checkpoints lie that lie in no folder, such as IndexedDB in a page: whole files by name. */
@@ -77,7 +77,7 @@ export async function saveCheckpoint(
 export async function stored(
   tensors: ReadonlyMap<string, Tensor>,
 ): Promise<readonly (readonly [name: string, tensor: StoredTensor])[] | undefined> {
-  const data = await readAll(tensors.values());
+  const data = await read([...tensors.values()]);
   if (!data.every((values) => values.every(Number.isFinite))) return undefined;
   return [...tensors].map(([name, { shape, dtype }], i) => {
     const values = data[i]!;

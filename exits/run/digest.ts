@@ -1,12 +1,11 @@
 // The digest of weights: what cached logits, policies and files are known to belong to.
 
-import type { Tensor } from "../../engine/functions.ts";
-import { readAll } from "./read-all.ts";
+import { read, type Tensor } from "../../engine/functions.ts";
 import { sha256 } from "./seal.ts";
 
 /** SHA-256 of the values of tensors, in hexadecimal: tells whether cached logits are of these weights. */
 export async function digest(tensors: Iterable<Tensor>): Promise<string> {
-  return digestOf((await readAll(tensors)) as Float32Array<ArrayBuffer>[]);
+  return digestOf((await read([...tensors])) as Float32Array<ArrayBuffer>[]);
 }
 
 /** The same of values that were read. */

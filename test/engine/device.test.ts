@@ -54,6 +54,21 @@ test("a browser whose devices do not say what adapter they are of is no hindranc
   assert.equal([bare.info.vendor, bare.info.description, bare.info.isSoftware], ["", "", false]);
 });
 
+test("what is more than one buffer may hold is read through several, as it is at the call", async () => {
+  const { gpu } = device();
+  using own = await s.createDevice({ device: except(gpu, { limits: except(gpu.limits, { maxBufferSize: 512 }) }) });
+  const sizes = [60, 0, 60, 100, 0, 128, 3];
+  const tensors = sizes.map((n, i) => s.tensor(new Float32Array(n).fill(i), { device: own }));
+  const reading = s.read(tensors);
+  for (const tensor of tensors) s.addInto(tensor, s.full(tensor.shape, 9, { device: own }));
+  const got = await reading;
+  assert.equal(
+    got.map((values) => [...values]),
+    sizes.map((n, i) => new Array(n).fill(i)),
+  );
+  for (const tensor of tensors) tensor.dispose();
+});
+
 test("the width of subgroups is taken where the hardware has one, and subgroups where they have sizes", () => {
   const described = (info: object, features = ["subgroups"]) => {
     const gpu = { features: new Set(features), limits: {}, adapterInfo: info } as unknown as GPUDevice;
