@@ -83,7 +83,7 @@ ${write}
 
 /** counts[b] = survivors in block b. */
 export const countBlocks = defineKernel({
-  name: "compact-count",
+  name: "compactCount",
   bindings: (spec: CompactSpec) => ({ ...masks(spec), counts: writes("array<u32>") }),
   uniforms: { rows: "u32" },
   source: (spec) => `${SCAN}
@@ -98,7 +98,7 @@ ${entry()} {
 
 /** counts become the number of survivors in earlier blocks; count is the total. */
 export const scanBlocks = defineKernel({
-  name: "compact-scan",
+  name: "compactScan",
   bindings: () => ({ counts: updates("array<u32>"), count }),
   uniforms: { blocks: "u32" },
   source: () => `${SCAN}
@@ -118,7 +118,7 @@ ${entry()} {
 
 /** Survivors, from the offsets that `scanBlocks` left in counts. */
 export const writeBlocks = defineKernel({
-  name: "compact-write",
+  name: "compactWrite",
   bindings: (spec: CompactSpec) => ({ ...masks(spec), counts: reads("array<u32>"), survivors }),
   uniforms: { rows: "u32" },
   source: (spec) => `${SCAN}

@@ -28,7 +28,7 @@ const missing = (unit: MoveUnit): string => (unit === "f16" ? "f16(bitcast<f32>(
 
 /** y [outer, count, inner] = rows of x [outer, rows, inner]; `inner` counts items of `width` elements. */
 export const gatherRows = defineKernel({
-  name: "gather-rows",
+  name: "gatherRows",
   bindings: ({ unit, width }: GatherRowsSpec) => ({
     x: reads(bufferType(unit, width)),
     index,
@@ -66,7 +66,7 @@ export type ElementsUniform = keyof typeof elementUniforms;
  * and `rows` elements along that axis.
  */
 export const gatherElements = defineKernel({
-  name: "gather-elements",
+  name: "gatherElements",
   bindings: ({ unit }: { readonly unit: MoveUnit; readonly rank: number }) => ({
     x: reads(bufferType(unit, 1)),
     index,
@@ -101,7 +101,7 @@ export type ScatterUniform = keyof typeof scatterUniforms;
  * strides s, of which that along `axis` is given as `stride` (and 0 in s).
  */
 export const sumElements = defineKernel({
-  name: "sum-elements",
+  name: "sumElements",
   bindings: ({ dtype }: { readonly dtype: FloatStorage; readonly rank: number }) => ({
     g: reads(bufferType(dtype, 1)),
     index,
@@ -129,7 +129,7 @@ export const sumElements = defineKernel({
 
 /** y [count, classes] from index [count]. */
 export const oneHotRows = defineKernel({
-  name: "one-hot",
+  name: "oneHot",
   bindings: () => ({ index, y: writes("array<f32>") }),
   uniforms: { count: "u32", classes: "u32" },
   source: () => itemLoop("u.count * u.classes", `y[i] = select(0.0, 1.0, u32(index[i / u.classes]) == i % u.classes);`),
@@ -160,7 +160,7 @@ function sumRows({ dtype, width }: SumRowsSpec, each: string): string {
 
 /** dx [outer, rows, inner] of `gatherRows`, by a scan of the whole list for every item: for short lists. */
 export const sumRowsScanned = defineKernel({
-  name: "sum-rows-scanned",
+  name: "sumRowsScanned",
   bindings: (spec: SumRowsSpec) => ({ g: reads(gradientType(spec)), index, dx: writes(gradientType(spec)) }),
   uniforms: rowUniforms,
   source: (spec) =>
@@ -173,7 +173,7 @@ export const sumRowsScanned = defineKernel({
  * not depend on the order of the atomic operations.
  */
 export const markRows = defineKernel({
-  name: "mark-rows",
+  name: "markRows",
   bindings: () => ({ index, ends: updates("array<atomic<u32>>") }),
   uniforms: { rows: "u32", count: "u32" },
   source: () =>
@@ -189,7 +189,7 @@ export const markRows = defineKernel({
 
 /** next[k] = the next place with the same index as k. Only places with an equal one after them search. */
 export const linkRows = defineKernel({
-  name: "link-rows",
+  name: "linkRows",
   bindings: () => ({
     index,
     ends: reads("array<vec2<u32>>"),
@@ -210,7 +210,7 @@ export const linkRows = defineKernel({
 
 /** dx [outer, rows, inner] of `gatherRows`, along the chains of `markRows` and `linkRows`. */
 export const sumRowsLinked = defineKernel({
-  name: "sum-rows-linked",
+  name: "sumRowsLinked",
   bindings: (spec: SumRowsSpec) => ({
     g: reads(gradientType(spec)),
     ends: reads("array<vec2<u32>>"),
@@ -237,7 +237,7 @@ export const isScanCheaper = (dims: Dims<RowsUniform>): boolean =>
  * indices are distinct.
  */
 export const scatterRowsKernel = defineKernel({
-  name: "scatter-rows",
+  name: "scatterRows",
   bindings: ({ unit, width, live }: GatherRowsSpec & { readonly live: boolean }) => ({
     x: reads(bufferType(unit, width)),
     index,

@@ -66,7 +66,7 @@ export const liveArguments = (launches: readonly LiveLaunch[], capacity: number)
  * `liveArguments`.
  */
 export const liveGrids = defineKernel({
-  name: "live-grids",
+  name: "liveGrids",
   bindings: () => ({
     count: reads("array<u32>"),
     args: updates("array<u32>"),

@@ -289,7 +289,7 @@ function offsetFunction(name: string, extent: string, stride: string, rank: numb
 
 /** Reduction over scattered axes. Kept axes together are outer x inner lines, reduced axes together `len`; width 1. */
 export const reduceAxes = defineKernel({
-  name: "reduce-strided",
+  name: "reduceStrided",
   bindings: (spec: StridedReduceSpec) => buffers(spec),
   uniforms: stridedUniforms,
   source: (spec) =>

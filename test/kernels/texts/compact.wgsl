@@ -66,7 +66,7 @@ let at3 = first + 12u;
 }
 
 
-// compact-count(live=false)
+// compactCount(live=false)
 // on gpu, cpu, plain
 
 struct Uniforms {
@@ -118,7 +118,7 @@ let at3 = first + 12u;
 }
 
 
-// compact-scan
+// compactScan
 // on gpu, cpu, plain
 
 struct Uniforms {
@@ -155,7 +155,7 @@ fn inclusive_scan(value: u32, li: u32) -> u32 {
 }
 
 
-// compact-write(live=false)
+// compactWrite(live=false)
 // on gpu, cpu, plain
 
 struct Uniforms {

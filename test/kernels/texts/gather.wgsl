@@ -1,4 +1,4 @@
-// gather-elements(rank=1,unit=u32)
+// gatherElements(rank=1,unit=u32)
 // on gpu, cpu, plain
 
 struct Uniforms {
@@ -42,7 +42,7 @@ fn item(i: u32) {
 }
 
 
-// gather-rows(unit=u32,width=4)
+// gatherRows(unit=u32,width=4)
 // on gpu, cpu, plain
 
 struct Uniforms {
@@ -70,7 +70,7 @@ fn item(i: u32) {
 }
 
 
-// link-rows
+// linkRows
 // on gpu, cpu, plain
 
 struct Uniforms {
@@ -95,7 +95,7 @@ fn item(i: u32) {
 }
 
 
-// mark-rows
+// markRows
 // on gpu, cpu, plain
 
 struct Uniforms {
@@ -118,7 +118,7 @@ fn item(i: u32) {
 }
 
 
-// one-hot
+// oneHot
 // on gpu, cpu, plain
 
 struct Uniforms {
@@ -138,7 +138,7 @@ fn item(i: u32) {
 }
 
 
-// scatter-rows(live=false,unit=u32,width=4)
+// scatterRows(live=false,unit=u32,width=4)
 // on gpu, cpu, plain
 
 struct Uniforms {
@@ -161,7 +161,7 @@ fn item(i: u32) {
 }
 
 
-// sum-elements(dtype=f32,rank=2)
+// sumElements(dtype=f32,rank=2)
 // on gpu, cpu, plain
 
 struct Uniforms {
@@ -221,7 +221,7 @@ fn item(i: u32) {
 }
 
 
-// sum-rows-linked(dtype=f32,width=1)
+// sumRowsLinked(dtype=f32,width=1)
 // on gpu, cpu, plain
 
 struct Uniforms {
@@ -252,7 +252,7 @@ fn item(i: u32) {
 }
 
 
-// sum-rows-scanned(dtype=f32,width=4)
+// sumRowsScanned(dtype=f32,width=4)
 // on gpu, cpu, plain
 
 struct Uniforms {

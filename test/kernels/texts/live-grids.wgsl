@@ -1,4 +1,4 @@
-// live-grids
+// liveGrids
 // on gpu, cpu, plain
 
 struct Uniforms {

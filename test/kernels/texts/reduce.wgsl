@@ -64,7 +64,7 @@ fn put_all(s: State1, line: u32, part: u32, column: u32) {
 }
 
 
-// reduce-strided(across=lines,dtype=f32,group=64,kept=3,lanes=1,op=sum,reduced=2,shuffle=1,stage=whole,width=1)
+// reduceStrided(across=lines,dtype=f32,group=64,kept=3,lanes=1,op=sum,reduced=2,shuffle=1,stage=whole,width=1)
 // on gpu, cpu, plain
 
 struct Uniforms {
