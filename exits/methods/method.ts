@@ -82,7 +82,7 @@ export interface Phase {
    * stays. @internal
    */
   readonly continues?: boolean;
-  /** On the host, behind the last step. */
+  /** On the host, behind the last step; not in a control. */
   readonly fits?: Fits;
 }
 
@@ -198,11 +198,14 @@ export interface Method<S extends OptionSet = OptionSet> {
   with(options?: Given<S> & { readonly control?: boolean }): TrainingPlan;
 }
 
-/** The same phases, each track of which minimises what its control does. */
+/** The same phases, each track of which minimises what its control does; nothing is fitted behind them. */
 function controlled(phases: readonly [Phase, ...Phase[]], labelSmoothing: number): readonly [Phase, ...Phase[]] {
   const plain = weightedCrossEntropy(labelSmoothing);
   const control = ({ attack: _, skips: __, ...track }: Track): Track => ({ ...track, loss: track.control ?? plain });
-  return phases.map((phase) => ({ ...phase, tracks: phase.tracks.map(control) })) as unknown as typeof phases;
+  return phases.map(({ fits: _, ...phase }) => ({
+    ...phase,
+    tracks: phase.tracks.map(control),
+  })) as unknown as typeof phases;
 }
 
 /** Refuses fewer exits than a method needs. @throws ArgumentError */

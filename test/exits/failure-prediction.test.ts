@@ -18,7 +18,7 @@ import {
 } from "../../exits/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, errorOf } from "../harness.ts";
-import { barSplits, quiet } from "./small.ts";
+import { barSplits, quiet, weightsAfter } from "./small.ts";
 
 const test = gpuSuite("exits: failure prediction");
 const folder = mkdtempSync(join(tmpdir(), "sortie-eefp-"));
@@ -104,6 +104,11 @@ test("last layers fitted on validation answer as the scaling of the calibration,
   const { exits } = await classifier.classify(data.test.images);
   assert.equal(Array.from(exits), Array.from(decide(cascade(found), thresholds)));
   classifier.dispose();
+});
+
+test("the control of a correction on the host corrects nothing", async () => {
+  const plain = await weightsAfter({ method: joint.with({ exitWeights: 1 }) });
+  assert.equal(await weightsAfter({ method: failurePrediction.with({ correction: "vector", control: true }) }), plain);
 });
 
 test("what a phase fits must be finite, and parameters of its part", async () => {
