@@ -185,7 +185,10 @@ const foldedBias = elementwise({
   y: "bias + (before - mean) * (gain * inverseSqrt(variance + eps))",
 });
 
-/** Batch norm over all axes but the last; running statistics move in training only. */
+/**
+ * Batch norm over all axes but the last; running statistics move in training only. Where weight and bias are constants
+ * it is frozen, and in evaluation whatever the mode.
+ */
 export class BatchNorm2d extends Module {
   readonly weight: Tensor;
   readonly bias: Tensor;
@@ -228,7 +231,7 @@ export class BatchNorm2d extends Module {
     checkMode("BatchNorm2d", mode);
     return batchNorm(x, this.weight, this.bias, this.runningMean, this.runningVar, {
       ...this.#options,
-      training: mode.training,
+      training: mode.training && this.parameters().length > 0,
       ...fused,
     });
   }

@@ -94,20 +94,17 @@ export function multiExit(backbone: Backbone, options: MultiExitOptions): MultiE
     const site = sites[j]!;
     return makeHead(given ?? (site.stage.kind === "map" ? "gap-linear" : "class-token"), site);
   });
+  const used = stages.map((stage) => stage.used);
+  const own = new OwnHead(backbone, used);
   return new MultiExit(
     backbone,
     wrapped(
       made.map((each) => each.head),
-      backbone,
+      own,
       sites,
       wraps,
     ),
-    {
-      stages: at,
-      kinds: made.map((each) => each.kind),
-      wraps: wraps.map(({ name }) => name),
-      used: stages.map(({ used }) => used),
-    },
+    { stages: at, kinds: made.map((each) => each.kind), wraps: wraps.map(({ name }) => name), used, own },
   );
 }
 
@@ -135,14 +132,14 @@ const ON = { map: "a map", tokens: "tokens" } as const;
 /** Heads with what a method puts around them; where that is around all, the last exit has one too. */
 function wrapped(
   heads: readonly Head[],
-  backbone: Backbone,
+  own: OwnHead,
   sites: readonly HeadSite[],
   wraps: readonly HeadWrap[],
 ): readonly Head[] {
   const exits = sites.length;
   const isForAll = wraps.some((wrap) => wrap.isForAll);
-  const all = isForAll && heads.length < exits ? [...heads, new OwnHead(backbone)] : heads;
-  const last = all[exits - 1] ?? new OwnHead(backbone);
+  const all = isForAll && heads.length < exits ? [...heads, own] : heads;
+  const last = all[exits - 1] ?? own;
   return all.map((head, exit) => {
     const fitting = wraps.filter((wrap) => wrap.isForAll || exit < exits - 1);
     return fitting.reduce((inner, { wrap }) => wrap(inner, { ...sites[exit]!, exit, exits, last }), head);

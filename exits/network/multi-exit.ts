@@ -33,8 +33,8 @@ import { stackRecords } from "./output.ts";
 /** How a network runs while some of it is trained. */
 export interface PassOptions {
   /**
-   * Parameters that are trained, by dotted name; default all. Others are constants, and what holds only such runs in
-   * evaluation mode.
+   * Parameters that are trained, by dotted name; default all. Others are constants, and norms, heads and stages that
+   * hold only such run in evaluation mode.
    */
   readonly trains?: (name: string) => boolean;
   /** Whether gradients from exits to shared stages are rescaled, see `gradientEquilibrium`; default false. */
@@ -69,6 +69,8 @@ interface ExitPlaces {
   readonly wraps: readonly string[];
   /** Parameters of each stage. */
   readonly used: readonly (readonly Tensor[])[];
+  /** The backbone's classifier. */
+  readonly own: Head;
 }
 
 /** A network with several exits; make it by `multiExit`. */
@@ -82,9 +84,10 @@ export class MultiExit extends Module {
   /** Names of what is put around the heads, in order. */
   readonly wraps: readonly string[];
   readonly #used: ExitPlaces["used"];
+  readonly #own: Head;
   #flat: Flat | undefined;
 
-  constructor(backbone: Backbone, heads: readonly Head[], { stages, kinds, wraps, used }: ExitPlaces) {
+  constructor(backbone: Backbone, heads: readonly Head[], { stages, kinds, wraps, used, own }: ExitPlaces) {
     super();
     this.backbone = backbone;
     this.heads = heads;
@@ -92,6 +95,7 @@ export class MultiExit extends Module {
     this.#kinds = kinds;
     this.wraps = wraps;
     this.#used = used;
+    this.#own = own;
   }
 
   /** Number of exits, K. */
@@ -210,9 +214,8 @@ export class MultiExit extends Module {
 
   #say(j: number, seen: Tensor, mode: Mode, earlier: readonly ExitRecord[]): ExitRecord {
     const head = this.heads[j];
-    const isTrained = head ? head.isTrained : this.backbone.parameters().length > 0;
-    if (!head) return { logits: this.backbone.classify(seen, isTrained ? mode : EVAL) };
-    return recordOf(head.forward(seen, isTrained ? mode : EVAL, earlier));
+    const own = (head ?? this.#own).isTrained ? mode : EVAL;
+    return head ? recordOf(head.forward(seen, own, earlier)) : { logits: this.backbone.classify(seen, own) };
   }
 
   /** Logits [N, C] of exit `j` from the features in front of it, for heads that look at no other exit. */

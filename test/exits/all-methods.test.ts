@@ -65,24 +65,15 @@ test.after(() => larger?.dispose());
 const teacherOf = ({ teacher }: TrainingPlan): MultiExit | undefined =>
   teacher?.kind === "network" ? larger : undefined;
 
-/** Which tensors a phase may change, by name: what it trains or fits, and statistics beside that. */
+/** Which tensors a phase may change, by name: what it trains or fits, and statistics of norms that it trains. */
 function mayChange({ tracks, fits }: Phase, net: MultiExit): (name: string) => boolean {
   const parameters = [...net.namedParameters().keys()];
   const trained = parameters.filter(
     (name) => (fits?.part(name) ?? false) || tracks.some(({ trains }) => trains?.(name) ?? true),
   );
-  const modules = new Set(
-    trained.map((name) =>
-      name
-        .split(".")
-        .slice(0, name.startsWith("heads.") ? 2 : 1)
-        .join("."),
-    ),
-  );
-  return (name) =>
-    net.namedBuffers().has(name)
-      ? [...modules].some((module) => name.startsWith(`${module}.`))
-      : trained.includes(name);
+  const moduleOf = (name: string) => name.slice(0, name.lastIndexOf("."));
+  const modules = new Set(trained.map(moduleOf));
+  return (name) => (net.namedBuffers().has(name) ? modules.has(moduleOf(name)) : trained.includes(name));
 }
 
 interface Watched {

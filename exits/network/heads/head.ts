@@ -193,9 +193,6 @@ export abstract class TellingHead extends WrappedHead {
 export const widthOf = (head: Head): number | undefined =>
   (head instanceof LinearHead ? head.linear : head.tail?.linear)?.weight.shape[0];
 
-/** `mode` for a module of which something is trained, else evaluation: what is frozen keeps its statistics. */
-export const modeOf = (module: Module, mode: Mode): Mode => (module.parameters().length > 0 ? mode : EVAL);
-
 /** What a head and the heads within it read of earlier exits' records, and how many exits back; no field: nothing. */
 export function readsOf(head: Head): { readonly fields: readonly string[]; readonly reach: number } {
   const inner = head instanceof WrappedHead ? readsOf(head.inner) : { fields: [], reach: 0 };

@@ -5,7 +5,7 @@
 import { exactly } from "../../../base/index.ts";
 import { add, relu, reshape, type Tensor } from "../../../engine/functions.ts";
 import { BatchNorm2d, Linear, type Mode, Module } from "../../../nn/index.ts";
-import { type ExitRecord, type Head, type HeadWrap, modeOf, WrappedHead, type WrapSite, widthOf } from "./head.ts";
+import { type ExitRecord, type Head, type HeadWrap, WrappedHead, type WrapSite, widthOf } from "./head.ts";
 
 /** From the logits of the exit before to what they add to this one's. */
 class Collaboration extends Module {
@@ -25,7 +25,7 @@ class Collaboration extends Module {
   forward(logits: Tensor, mode: Mode): Tensor {
     const heard = this.said.forward(logits);
     const [n, width] = exactly(heard.shape, 2);
-    const map = this.norm.forward(reshape(heard, [n, 1, 1, width]), modeOf(this.norm, mode));
+    const map = this.norm.forward(reshape(heard, [n, 1, 1, width]), mode);
     return this.mix.forward(relu(reshape(map, [n, width])));
   }
 }

@@ -7,14 +7,17 @@ import { type ExitRecord, Head, type RecordPass } from "./head.ts";
 /** Answers as the backbone does. Its parameters are the backbone's, and stay there. */
 export class OwnHead extends Head {
   readonly #backbone: Backbone;
+  readonly #inStages: ReadonlySet<Tensor>;
 
-  constructor(backbone: Backbone) {
+  /** @param used Parameters of the backbone's stages; the others are the classifier's. */
+  constructor(backbone: Backbone, used: readonly (readonly Tensor[])[]) {
     super();
     this.#backbone = backbone;
+    this.#inStages = new Set(used.flat());
   }
 
   override get isTrained(): boolean {
-    return this.#backbone.parameters().length > 0;
+    return this.#backbone.parameters().some((parameter) => !this.#inStages.has(parameter));
   }
 
   override get tail(): Tail | undefined {
