@@ -3,6 +3,7 @@
 
 import { what } from "../base/index.ts";
 import { ArgumentError, checkTensors, type Tensor } from "../engine/functions.ts";
+import type { Linear } from "./layers.ts";
 import { checkMode, type Mode, Module } from "./module.ts";
 import type { Pass } from "./pass.ts";
 import { type Tail, tailPass } from "./tail.ts";
@@ -48,6 +49,11 @@ export abstract class Backbone extends Module {
   /** What `classify` consists of, where it is such a thing. */
   get tail(): Tail | undefined {
     return undefined;
+  }
+
+  /** The layer whose outputs are the logits of `classify`, where there is one. */
+  get lastLayer(): Linear | undefined {
+    return this.tail?.linear;
   }
 
   /** `classify` as a pass. */

@@ -168,6 +168,10 @@ export class MobileNetV3 extends Backbone {
     return this.pass(i, mode)(x);
   }
 
+  override get lastLayer(): Linear {
+    return this.classifier[3];
+  }
+
   override classifyPass(mode: Mode): Pass {
     const [hidden, out] = [this.classifier[0].pass(mode), this.classifier[3].pass(mode)];
     const dropped = this.classifier[2]?.pass(mode) ?? ((x: Tensor) => x);

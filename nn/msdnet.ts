@@ -364,6 +364,10 @@ export class MSDNet extends Backbone {
     return firstOf(this.#unpack(i, features, length - 1));
   }
 
+  override get lastLayer(): Linear {
+    return this.classifier.linear;
+  }
+
   override classifyPass(mode: Mode): Pass {
     return this.classifier.pass(mode);
   }

@@ -53,8 +53,11 @@ const isCollaboration = only("collaboration");
 /** The linear layers that answer, and what they hear of the exit before. */
 const classifiers =
   ({ placeOf }: Pick<PhaseSite, "placeOf">): Part =>
-  (name) =>
-    placeOf(name).isHead && (name.startsWith("backbone.") || only("linear")(name) || isCollaboration(name));
+  (name) => {
+    const { isHead, isHidden } = placeOf(name);
+    if (name.startsWith("backbone.")) return isHead && !isHidden;
+    return only("linear")(name) || isCollaboration(name);
+  };
 
 /** (1 - g) CE_j + g T^2 KL(teacher's last || z_j) in front of the last exit, whose own is CE; [N, K]. */
 function oneForAllLosses(seen: Seen, { gamma, temperature, elementMean, labelSmoothing: smoothing }: Values): Tensor {

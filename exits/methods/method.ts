@@ -134,6 +134,8 @@ export interface ParameterPlace {
   readonly exit: number;
   /** Whether it lies in what answers there, and not in the stages between the exit before and this one. */
   readonly isHead: boolean;
+  /** Whether it lies in the backbone's classifier, in front of the linear layer that answers; default false. */
+  readonly isHidden?: boolean;
 }
 
 /** What a method says of itself; `S` are its options, which every function gets complete. */

@@ -261,7 +261,10 @@ export class MultiExit extends Module {
     if (head !== undefined) return { exit: Number(head), isHead: true };
     const parameter = this.namedParameters().get(name);
     const stage = this.#used.findIndex((used) => used.some((each) => each === parameter));
-    if (stage < 0) return { exit: this.exits - 1, isHead: true };
+    if (stage < 0) {
+      const isLast = this.backbone.lastLayer?.parameters().some((each) => each === parameter);
+      return { exit: this.exits - 1, isHead: true, isHidden: isLast === false };
+    }
     return { exit: this.#stages.findIndex((last) => stage <= last), isHead: false };
   }
 

@@ -27,7 +27,19 @@ import {
   type TrainingPlan,
   train,
 } from "../../exits/index.ts";
-import { EVAL, resnet, TRAIN } from "../../nn/index.ts";
+import { inline } from "../../exits/network/heads/inline.ts";
+import { siteOf as siteIn } from "../../exits/training/site.ts";
+import {
+  type Backbone,
+  convnext,
+  EVAL,
+  efficientnet,
+  mobilenetV3,
+  msdnet,
+  resnet,
+  TRAIN,
+  vit,
+} from "../../nn/index.ts";
 import { checkCase } from "../engine/ops/check.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert, failsWith, suite } from "../harness.ts";
@@ -157,6 +169,24 @@ running("an exit alone has nobody to learn from; deeper exits get no gradient fr
 
 const twoStages = (options: object) =>
   imta.with(options).phases({ ...siteOf(3), placeOf: (name) => ({ exit: 2, isHead: /heads|fc/.test(name) }) });
+
+running("IMTA's second stage trains the linear layer that answers, of every backbone's own classifier", () => {
+  const sizes = { classes: 4, input: [16, 16, 3], seed: 1 } as const;
+  const made: Readonly<Record<string, readonly [Backbone, string]>> = {
+    resnet: [resnet({ ...sizes, depth: 8, widths: [4, 8, 8] }), "linear"],
+    vit: [vit({ classes: 4, imgSize: 8, patchSize: 4, embedDim: 16, depth: 2, numHeads: 1, seed: 1 }), "head"],
+    mobilenetV3: [mobilenetV3(sizes), "classifier.3"],
+    efficientnet: [efficientnet({ ...sizes, widthMult: 0.5 }), "classifier.1"],
+    convnext: [convnext({ ...sizes, dims: [8, 16], depths: [1, 1], patch: 1 }), "classifier.2"],
+    msdnet: [msdnet({ ...sizes, blocks: 2 }), "classifier.linear"],
+  };
+  for (const [name, [backbone, layer]] of Object.entries(made)) {
+    using net = multiExit(backbone, { after: [backbone.stages[0]!.name], wraps: [inline()] });
+    const [{ trains }] = imta.with().phases(siteIn(net))[1]!.tracks;
+    const trained = [...backbone.namedParameters().keys()].filter((own) => trains!(`backbone.${own}`));
+    assert.equal(trained, [`${layer}.weight`, `${layer}.bias`], name);
+  }
+});
 
 test("IMTA has a switch for each part, and its second stage trains and draws anew what answers", () => {
   const names = (options: object) => twoStages(options).map(({ name }) => name);
