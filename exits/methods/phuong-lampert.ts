@@ -57,7 +57,7 @@ function anneal(temperature: Tensor, logits: Tensor, { growth, sureness }: { gro
   });
 }
 
-/** scale / K sum_j w_j mean((1 - c) CE_j + c [j < K] T^2 KL(sg z_K / T || z_j / T)), T as it is before the step. */
+/** sum_j scale / K w_j mean((1 - c) CE_j + c [j < K] T^2 KL(sg z_K / T || z_j / T)), T as it is before the step. */
 export const phuongLampert: Method<typeof OPTIONS> = defineMethod({
   name: "phuong-lampert",
   about:
@@ -74,7 +74,9 @@ export const phuongLampert: Method<typeof OPTIONS> = defineMethod({
       prepare: async () => ({ temperature: { data: Float32Array.of(start), shape: [] } }),
       tracks: [
         {
-          exitWeights: (exits, at) => exitWeightsAt("phuong-lampert", exitWeights, exits, at),
+          // The scale is in the weights, so that a control has it too.
+          exitWeights: (exits, at) =>
+            exitWeightsAt("phuong-lampert", exitWeights, exits, at).map((weight) => (weight * scale) / exits),
           loss: (seen) => {
             const { logits, numbers } = seen;
             const kept = numbers["temperature"]!;
@@ -86,7 +88,7 @@ export const phuongLampert: Method<typeof OPTIONS> = defineMethod({
             ]);
             anneal(kept, lastExit(logits), rising);
             const losses = add(mul(exitCrossEntropy(seen, smoothing), 1 - c), mul(soft, c));
-            return mul(weighExits(exitMeans(losses), seen.exitWeights), scale / seen.exits.length);
+            return weighExits(exitMeans(losses), seen.exitWeights);
           },
         },
       ],

@@ -224,8 +224,8 @@ export const FORMULAS: Readonly<Record<string, Formula>> = {
     grads: ["logits", "hint"],
   },
   "phuong-lampert": weighted(
-    phuongLampert.with({ c: 0.4, scale: 1.5 }),
-    ({ z, held, y }, j) => 0.5 * (0.6 * ce(z[j]!, y) + 0.4 * (j < LAST ? kl(held[LAST]!, z[j]!, 2.5) : 0)),
+    phuongLampert.with({ c: 0.4 }),
+    ({ z, held, y }, j) => 0.6 * ce(z[j]!, y) + 0.4 * (j < LAST ? kl(held[LAST]!, z[j]!, 2.5) : 0),
     { numbers: { temperature: 2.5 } },
   ),
 };

@@ -139,6 +139,11 @@ running("warmed up, the averages forget the first weights", async () => {
   assert.ok(distance(tensors) > 10 * distance(still.tensors));
 });
 
+test("the scale of distillation-based training is in its exit weights, and in those of its control", () => {
+  for (const control of [false, true])
+    assert.equal(exitWeightsAt(phuongLampert.with({ exitWeights: [1, 2, 3], scale: 6, control }), 3), [2, 4, 6]);
+});
+
 running("the temperature rises while the softened last exit is too sure, and stays else", async () => {
   const labels = tensor(Int32Array.of(0, 1, 2, 3));
   const exitWeights = tensor([1, 1, 1]);
