@@ -297,6 +297,13 @@ test("the size of a loss is the sum of its exit weights, in the first and the la
       [3, 3],
     ],
   );
+  for (const name of ["byot", "adaloss", "l2w-den"]) assert.equal(sizeOf(name), [3, 3], name);
+  for (const correction of ["gate", "trained-gate", "vector", "classifier"])
+    assert.equal(sizeOf("eefp", "--method.exitWeights", "0.5", "--method.correction", correction), [1.5, 1.5]);
+  assert.equal(sizeOf("eenet"), [0.5, 0.5], "the network's, not the scheduler's");
+  assert.equal(sizeOf("phuong-lampert"), [10, 10], "its scale is in it");
+  assert.equal(sizeOf("phuong-lampert", "--method.control", "true"), [10, 10]);
+  for (const name of ["layer-wise", "jei-dnn", "ptee", "ztw"]) assert.is(sizeOf(name), undefined, name);
   assert.is(sizeOf("calexnet"), undefined, "one branch at a time");
 });
 
