@@ -21,6 +21,7 @@ import { countMacs, EVAL } from "../../nn/index.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { deviceOf } from "./evaluator.ts";
 import type { ImageSet } from "./images.ts";
+import { askedOf, KEEP, type PhaseParts } from "./phase-parts.ts";
 import type { TeacherRun } from "./teachers.ts";
 
 /** What may be kept. */
@@ -34,6 +35,25 @@ export interface Keeping {
   /** Whether no parameter in front of the heads is trained. */
   readonly isTrunkFixed: boolean;
   readonly teacher: TeacherRun | undefined;
+}
+
+/** What can be computed once: only of images that come as they stand, and only if it is used more than once. */
+export function keepingOf(parts: PhaseParts): Keeping | undefined {
+  const { net, data, source, span, options } = parts;
+  const { tracks } = span.phase;
+  if (!source.hasRows || source.isMixed || span.epochs < 2) return undefined;
+  const names = [...net.namedParameters().keys()];
+  // The backbone's classifier counts as a head where it is one.
+  const isTrunk = (name: string) =>
+    name.startsWith("backbone.") && !(net.heads.length === net.exits && net.placeOf(name).isHead);
+  // Attacked images are others in every step.
+  const isTrunkFixed = tracks.every(
+    ({ trains, attack }) => !attack && trains && !names.some((name) => isTrunk(name) && trains(name)),
+  );
+  const { keepBytes: most = KEEP } = options;
+  const teacher = askedOf(parts);
+  if (!isTrunkFixed && !teacher?.isFixed) return undefined;
+  return { net, set: data.train, flip: span.recipe.flip, most, isTrunkFixed, teacher };
 }
 
 /** Images of one pass. */

@@ -8,6 +8,9 @@ import type { BatchSource, ImageSplits } from "./images.ts";
 import type { Span } from "./phases.ts";
 import type { TeacherRun } from "./teachers.ts";
 
+/** Bytes that are kept unless the user says otherwise. */
+export const KEEP = 512 * 2 ** 20;
+
 /** What a phase works with. */
 export interface PhaseParts {
   readonly net: MultiExit;
@@ -22,6 +25,10 @@ export interface PhaseParts {
   /** All exits as they are now. */
   readonly evaluator: () => Promise<Evaluator>;
 }
+
+/** The teacher, where it takes part in the phase. */
+export const askedOf = ({ span, teacher }: PhaseParts): TeacherRun | undefined =>
+  span.phase.isTaught === false ? undefined : teacher;
 
 /** Whether a track trains all of the network. */
 export const trainsAll = (net: MultiExit, { trains }: Track): boolean =>

@@ -12,15 +12,11 @@ import type { Stepping } from "./fine-tuning.ts";
 import type { ImageBatch } from "./images.ts";
 import type { Keeping, Kept } from "./kept.ts";
 import { makeOptimizer } from "./optimizers.ts";
-import { type PhaseParts, trainsAll } from "./phase-parts.ts";
+import { askedOf, type PhaseParts, trainsAll } from "./phase-parts.ts";
 import { epochNumbers, from, type Span, turnAt } from "./phases.ts";
 import { makeMomentum } from "./schedules.ts";
 import type { SkippingStep } from "./skipping-step.ts";
 import { type StepParts, TrainingStep } from "./step.ts";
-import type { TeacherRun } from "./teachers.ts";
-
-/** Bytes that are kept unless the user says otherwise. */
-export const KEEP = 512 * 2 ** 20;
 
 /** A track at work. */
 interface TrackRun {
@@ -72,7 +68,9 @@ export class PhaseRun {
       if (!owned.includes(made)) owned.push(made);
       return made;
     };
-    const keeping = keepingOf(parts);
+    const mayKeep = teacher || span.phase.tracks.every(({ trains }) => trains);
+    const { Kept, keepingOf } = mayKeep ? await import("./kept.ts") : {};
+    const keeping = keepingOf?.(parts);
     const handed = before?.handOver(span, keeping) ?? {};
     for (const made of [handed.kept, ...(handed.numbers?.values() ?? [])]) if (made) own(made);
     before?.dispose();
@@ -87,7 +85,7 @@ export class PhaseRun {
       for (const tensor of numbers.values()) own(tensor);
       const tensors = tensorsOf(parts, optimizers, numbers);
       if (found) restore(found, tensors);
-      const kept = handed.kept ?? (keeping && (await (await import("./kept.ts")).Kept.make(keeping)));
+      const kept = handed.kept ?? (keeping && (await Kept?.make(keeping)));
       if (kept) own(kept);
       const tracks: TrackRun[] = [];
       for (const [track, optimizer] of zip(span.phase.tracks, optimizers)) {
@@ -154,10 +152,6 @@ export class PhaseRun {
     for (const made of this.#owned.splice(0).reverse()) made.dispose();
   }
 }
-
-/** The teacher, where it takes part in the phase. */
-const askedOf = ({ span, teacher }: PhaseParts): TeacherRun | undefined =>
-  span.phase.isTaught === false ? undefined : teacher;
 
 /**
  * The optimiser of what a track trains, by the factors of its learning rate. @throws ArgumentError where that is
@@ -232,25 +226,6 @@ function tensorsOf(
     ...within("teacher", teacher?.state ?? []),
     ...within("numbers", numbers),
   ]);
-}
-
-/** What can be computed once: only of images that come as they stand, and only if it is used more than once. */
-function keepingOf(parts: PhaseParts): Keeping | undefined {
-  const { net, data, source, span, options } = parts;
-  const { tracks } = span.phase;
-  if (!source.hasRows || source.isMixed || span.epochs < 2) return undefined;
-  const names = [...net.namedParameters().keys()];
-  // The backbone's classifier counts as a head where it is one.
-  const isTrunk = (name: string) =>
-    name.startsWith("backbone.") && !(net.heads.length === net.exits && net.placeOf(name).isHead);
-  // Attacked images are others in every step.
-  const isTrunkFixed = tracks.every(
-    ({ trains, attack }) => !attack && trains && !names.some((name) => isTrunk(name) && trains(name)),
-  );
-  const { keepBytes: most = KEEP } = options;
-  const teacher = askedOf(parts);
-  if (!isTrunkFixed && !teacher?.isFixed) return undefined;
-  return { net, set: data.train, flip: span.recipe.flip, most, isTrunkFixed, teacher };
 }
 
 /** The step of a track: recorded, or one that leaves out what exits have handled. */

@@ -22,7 +22,8 @@ import {
   shuffledBatches,
 } from "./images.ts";
 import { Pace } from "./pace.ts";
-import { KEEP, PhaseRun } from "./phase-run.ts";
+import { KEEP } from "./phase-parts.ts";
+import { PhaseRun } from "./phase-run.ts";
 import { extentOf, layOut, phaseAt, type Span } from "./phases.ts";
 import { checkWraps, phasesOf, planOf } from "./plan.ts";
 import { completeRecipe } from "./recipe.ts";
