@@ -45,7 +45,7 @@ export const eefpCgt: Method<typeof OPTIONS> = defineMethod({
     return once({
       loss: under(true),
       control: under(false),
-      ramp: ({ epoch, epochs }) => Math.min((epoch - 1) / (warmup * epochs), 1),
+      ramp: ({ epoch, epochs }) => (epochs === 1 ? 1 : Math.min((epoch - 1) / (warmup * epochs), 1)),
       exitWeights: (exits, at) => exitWeightsAt("eefp-cgt", exitWeights, exits, at),
     });
   },

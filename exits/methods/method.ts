@@ -64,8 +64,8 @@ export interface Phase {
   /** What differs from the run's recipe: Adam for heads. */
   readonly recipe?: Pick<Recipe, "optimizer" | "schedule">;
   /**
-   * Whether its learning rate goes on where that of the phase before stood, as if they were one; default false: it
-   * begins anew.
+   * Whether its learning rate and its epochs go on where those of the phase before stood, as if they were one; default
+   * false: they begin anew.
    */
   readonly goesOn?: boolean;
   /** Several take turns of `every` steps. */
@@ -78,8 +78,8 @@ export interface Phase {
    */
   readonly prepare?: (soFar: SoFar) => Promise<Numbers>;
   /**
-   * Whether it is the phase before for longer: it has that one's numbers, and a teacher that is the network as it was
-   * stays. @internal
+   * Whether it is the phase before for longer: it has that one's numbers and stays in its last epoch, and a teacher
+   * that is the network as it was stays. @internal
    */
   readonly continues?: boolean;
   /** On the host, behind the last step; not in a control. */

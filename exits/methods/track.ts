@@ -38,7 +38,7 @@ export interface Seen {
   readonly numbers: Readonly<Record<string, Tensor>>;
 }
 
-/** An epoch of a phase, counted from 1 as papers do, of so many. */
+/** An epoch of a phase, or of those that go on from one another, counted from 1 as papers do, of so many. */
 export interface Epoch {
   readonly epoch: number;
   readonly epochs: number;

@@ -112,12 +112,11 @@ export class PhaseRun {
 
   /** Encodes step `t` of the run on a batch. */
   async run(t: number, batch: ImageBatch): Promise<void> {
-    const { net, source, span } = this.#parts;
+    const { net, span } = this.#parts;
     const s = t - span.first;
     const turn = turnAt(span, s);
     const { optimizer, momentum, step } = this.#tracks[turn]!;
-    const epoch = Math.floor(s / source.batchesPerEpoch) + 1;
-    const numbers = epochNumbers(span.phase.tracks[turn]!, span, net.exits, epoch);
+    const numbers = epochNumbers(span.phase.tracks[turn]!, net.exits, span.epochAt(s));
     if (momentum) optimizer.momentum = momentum(s);
     askedOf(this.#parts)?.before?.(t);
     await step.run(batch, numbers, span.lr(s));

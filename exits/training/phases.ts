@@ -4,7 +4,7 @@
 import { lastOf } from "../../base/index.ts";
 import { ArgumentError } from "../../engine/functions.ts";
 import type { Schedule } from "../../nn/index.ts";
-import type { Phase, Track } from "../methods/method.ts";
+import type { Epoch, Phase, Track } from "../methods/method.ts";
 import type { Extent } from "../run/checkpoint.ts";
 import { completeRecipe, type FullRecipe, type Recipe } from "./recipe.ts";
 import { makeSchedule } from "./schedules.ts";
@@ -30,6 +30,11 @@ export interface Span {
   readonly course: Course;
   /** By steps of the phase. */
   readonly lr: Schedule;
+  /**
+   * By steps of the phase, what its tracks are told: an epoch of the course; of a phase for longer, the last of the
+   * course that it makes longer.
+   */
+  readonly epochAt: (s: number) => Epoch;
   /** Steps of a turn, where several tracks take turns. */
   readonly every: number;
 }
@@ -47,17 +52,26 @@ export function layOut(phases: readonly Phase[], given: Recipe, batchesPerEpoch:
     }
     return { phase, steps, recipe, every };
   });
+  const epochsOf = (n: number) => Math.ceil(n / batchesPerEpoch);
   let first = 0;
+  let last = 0;
   return laid.map(({ phase, steps, recipe, every }, i) => {
     const course = courseOf(laid, i);
+    const { continues } = phase;
+    if (!continues) last = epochsOf(course.steps);
+    const epochs = last;
     const span = {
       phase,
       first,
       steps,
-      epochs: Math.ceil(steps / batchesPerEpoch),
+      epochs: epochsOf(steps),
       recipe,
       course,
       lr: from(makeSchedule(laid[course.phase]!.recipe, course.steps), course.before),
+      epochAt: (s: number) => ({
+        epoch: continues ? epochs : Math.floor((course.before + s) / batchesPerEpoch) + 1,
+        epochs,
+      }),
       // In a short phase every track has a turn all the same.
       every: Math.min(every, Math.ceil(steps / phase.tracks.length)),
     };
@@ -91,14 +105,8 @@ export function phaseAt(spans: readonly Span[], t: number): number {
 /** The number of the track whose turn it is at step `s` (from 0) of a phase. */
 export const turnAt = ({ phase, every }: Span, s: number): number => Math.floor(s / every) % phase.tracks.length;
 
-/** What a track says of an epoch (from 1) of its phase. */
-export function epochNumbers(
-  { exitWeights, ramp }: Track,
-  { epochs }: Span,
-  exits: number,
-  epoch: number,
-): EpochNumbers {
-  const at = { epoch, epochs };
+/** What a track says of an epoch. */
+export function epochNumbers({ exitWeights, ramp }: Track, exits: number, at: Epoch): EpochNumbers {
   return {
     exitWeights: exitWeights?.(exits, at) ?? new Array<number>(exits).fill(1),
     ...(ramp && { ramp: ramp(at) }),

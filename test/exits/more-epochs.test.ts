@@ -1,6 +1,7 @@
 // Further epochs of every method that has several phases or prepares something: a finished run that is made longer is
 // the run that was asked for at once, and what its last phase had is carried on.
 
+import { lastOf } from "../../base/index.ts";
 import type { StoredTensor } from "../../engine/index.ts";
 import { readSafetensors } from "../../engine/index.ts";
 import {
@@ -16,7 +17,7 @@ import {
   weighExits,
 } from "../../exits/index.ts";
 import { tunePhases } from "../../exits/training/fine-tuning.ts";
-import { layOut } from "../../exits/training/phases.ts";
+import { epochNumbers, layOut } from "../../exits/training/phases.ts";
 import { siteOf } from "../../exits/training/site.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
@@ -61,6 +62,12 @@ for (const method of Object.values(METHODS)) {
       const there = long[i]!;
       assert.equal([there.first, there.steps, there.course], [first, steps, course]);
       for (let s = 0; s < steps; s++) assert.is(there.lr(s), lr(s));
+    }
+    const [ended, more] = [lastOf(short), lastOf(long)];
+    for (const track of more.phase.tracks) {
+      const told = (span: typeof more, s: number) => epochNumbers(track, 3, span.epochAt(s));
+      const end = told(ended, ended.steps - 1);
+      assert.equal([told(more, 0), told(more, more.steps - 1)], [end, end]);
     }
     if (phases.length === 1 && !phases[0].prepare) return;
     const atOnce = await after(plan, { moreEpochs: [1] });

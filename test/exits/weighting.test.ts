@@ -20,7 +20,7 @@ import {
   selectiveLosses,
   type WrapSite,
 } from "../../exits/index.ts";
-import { layOut } from "../../exits/training/phases.ts";
+import { epochNumbers, layOut } from "../../exits/training/phases.ts";
 import { EVAL } from "../../nn/index.ts";
 import { checkCase } from "../engine/ops/check.ts";
 import { device, gpuSuite } from "../gpu.ts";
@@ -140,6 +140,29 @@ test("thresholds of a round are certified on validation; those that cannot be ar
   assert.equal(good.shape, [2]);
   assert.ok(good.data[0]! < 1, `${good.data}`);
   assert.equal(Array.from((await of(rows(2, 60))).data), [2, 2]);
+});
+
+test("exit weights and ramps of phases that go on are those of one course", () => {
+  const { tracks } = METHODS["sdn"]!.with({ maxima: [0.4, 0.8] }).phases(site(3, 4))[0]!;
+  const weights = (name: string) =>
+    layOut(METHODS[name]!.with({ exitWeights: { sdn: [0.4, 0.8] } }).phases(site(3, 4)), { epochs: 6 }, 5).map((span) =>
+      [0, span.steps - 1].map((s) => epochNumbers(span.phase.tracks[0], 3, span.epochAt(s)).exitWeights),
+    );
+  const at = (epoch: number) => tracks[0].exitWeights!(3, { epoch, epochs: 6 });
+  assert.equal(weights("certified-cgt"), [
+    [at(1), at(2)],
+    [at(3), at(4)],
+    [at(5), at(6)],
+  ]);
+  assert.equal(weights("joint"), [[at(1), at(6)]]);
+});
+
+test("in a run of one epoch, gates on the targets of failure prediction are closed", () => {
+  const { ramp } = trackOf(METHODS["eefp-cgt"]!.with(), 3);
+  assert.equal(
+    [ramp!({ epoch: 1, epochs: 1 }), ramp!({ epoch: 1, epochs: 2 }), ramp!({ epoch: 2, epochs: 2 })],
+    [1, 0, 1],
+  );
 });
 
 test("phases that go on share one course of the learning rate", () => {
