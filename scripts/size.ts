@@ -27,22 +27,22 @@ export interface BundleSize {
 
 /** What is measured, the whole engine first. */
 export const BUNDLES: readonly Measured[] = [
-  { what: "engine, all of it", entry: "engine/index.ts", budget: 102_500, target: 45_000 },
+  { what: "engine, all of it", entry: "engine/index.ts", budget: 102_600, target: 45_000 },
   {
     what: "engine without the kernels",
     entry: "engine/index.ts",
     external: ["../kernels/*", "../../kernels/*"],
-    budget: 62_400,
+    budget: 62_500,
     target: 45_000,
   },
   { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 16_300, target: 16_000 },
-  { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 60_400, target: 40_000 },
+  { what: "app: inference of a CNN", entry: "bench/apps/inference.ts", budget: 60_500, target: 40_000 },
   { what: "app: training of a CNN", entry: "bench/apps/training.ts", budget: 66_400, target: 66_200 },
   {
     what: "app: a model file classifies",
     entry: "bench/apps/classify.ts",
     parts: ["./resnet.ts"],
-    budget: 107_700,
+    budget: 107_900,
     target: 60_000,
   },
   {

@@ -1,21 +1,11 @@
 // What a run keeps on disk while it goes on: checkpoints, and how to go on from them.
 
-import { diskFull, isDiskFull, leftovers, what } from "../../base/index.ts";
+import { diskFull, isDiskFull, what } from "../../base/index.ts";
 import { ArgumentError, DeviceError, type Tensor } from "../../engine/functions.ts";
 import { TrainingError } from "../errors.ts";
 import { type CheckpointPlace, type CheckpointStore, type Position, saveCheckpoint } from "../run/checkpoint.ts";
-import { fileSystem } from "../run/files.ts";
 import type { RunOptions } from "../run/identity.ts";
 import { inFolder, RUN_FILES } from "../run/run.ts";
-
-/** Makes the run folder, and removes what a killed process left half-written there. */
-export async function prepareFolder(dir: string): Promise<void> {
-  const fs = fileSystem("train");
-  await fs.mkdir(dir, { recursive: true });
-  for (const name of [RUN_FILES.last, RUN_FILES.best, RUN_FILES.metrics]) {
-    for (const left of await leftovers(inFolder(dir, name))) await fs.rm(left, { force: true });
-  }
-}
 
 /** Where a run keeps its checkpoints: a folder (Node), a store, or nowhere. */
 interface Keeping {

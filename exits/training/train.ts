@@ -27,7 +27,7 @@ import { PhaseRun } from "./phase-run.ts";
 import { extentOf, layOut, phaseAt, type Span } from "./phases.ts";
 import { checkWraps, phasesOf, planOf } from "./plan.ts";
 import { completeRecipe } from "./recipe.ts";
-import { checkpointPlace, checkStore, prepareFolder, Saver } from "./saving.ts";
+import { checkpointPlace, checkStore, Saver } from "./saving.ts";
 import type { SharedParts, SharedPhase } from "./shared-phase.ts";
 import { loadStart } from "./start.ts";
 import type { StartReport } from "./start-file.ts";
@@ -154,7 +154,7 @@ class Trainer {
     const generator = new Generator({ seed, stream: MASK_STREAM, device: deviceOf(net) });
     const totals = new Totals(net.exits, deviceOf(net));
     try {
-      if (options.dir !== undefined) await prepareFolder(options.dir);
+      if (options.dir !== undefined) await (await import("./folder.ts")).prepareFolder(options.dir);
       const taught = given && (await digest(given.state().values()));
       const told = { start: start?.digest, teacher: taught };
       const generators = [...new Set([...(options.generators ?? []), ...net.generators()])];
