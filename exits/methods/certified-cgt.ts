@@ -21,7 +21,7 @@ import {
 } from "../../engine/functions.ts";
 import { weighSamples } from "./eligibility.ts";
 import { exitWeightsAt } from "./exit-weights.ts";
-import { checkOneLabel, earlyExits, exitCrossEntropy, exitMeans } from "./losses.ts";
+import { byOneLabel, earlyExits, exitCrossEntropy, exitMeans } from "./losses.ts";
 import { defineMethod, type Method, type Phase, type Seen } from "./method.ts";
 import { GATED_WEIGHTS } from "./parts.ts";
 
@@ -76,14 +76,14 @@ export const certifiedCgt: Method<typeof OPTIONS> = defineMethod({
     "hard gates whose thresholds are certified on validation before each part of the run, as those that decide later are",
   options: OPTIONS,
   phases({ rounds, alpha, delta, right, exitWeights, leak, normalise, labelSmoothing: smoothing }) {
-    const under = (isGated: boolean) => (seen: Seen) => {
-      checkOneLabel("certified-cgt", seen, "a hard gate");
-      const { exitWeights: weights, numbers, logits } = seen;
-      const closed = tensor(new Float32Array(logits.shape[1]! - 1).fill(NEVER), { device: logits.device });
-      const handled = handledBy(seen, (isGated ? numbers["tau"] : undefined) ?? closed, right);
-      const each = mul(exitCrossEntropy(seen, smoothing), weighSamples(handled, weights, { leak, normalise }));
-      return sum(exitMeans(each));
-    };
+    const under = (isGated: boolean) =>
+      byOneLabel("certified-cgt", "a hard gate", (seen) => {
+        const { exitWeights: weights, numbers, logits } = seen;
+        const closed = tensor(new Float32Array(logits.shape[1]! - 1).fill(NEVER), { device: logits.device });
+        const handled = handledBy(seen, (isGated ? numbers["tau"] : undefined) ?? closed, right);
+        const each = mul(exitCrossEntropy(seen, smoothing), weighSamples(handled, weights, { leak, normalise }));
+        return sum(exitMeans(each));
+      });
     const round = (_: unknown, i: number): Phase => ({
       name: `round ${i + 1}`,
       share: 1 / rounds,

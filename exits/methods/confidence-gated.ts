@@ -19,9 +19,9 @@ import {
 } from "../../engine/functions.ts";
 import { exitGates, type GateMode } from "../ops/gate.ts";
 import {
+  byOneLabel,
   checkEpoch,
   checkNumbers,
-  checkOneLabel,
   checkPerExit,
   exitCrossEntropy,
   exitMeans,
@@ -168,14 +168,15 @@ function shifted(rows: Tensor): Tensor {
 function gatedPhase(name: string, given: Gate, options: OptionValues<typeof OPEN>) {
   const { gate, tau = tauOf(gate), kappa = KAPPA.default, isShuffled = false } = given;
   const { leak, normalise, anneal, labelSmoothing: smoothing } = options;
-  const under = (mode: GateMode) => (seen: Seen) => {
-    if (mode === "hard" || mode === "soft") checkOneLabel(name, seen, `a ${mode} gate`);
+  const learning = (mode: GateMode) => (seen: Seen) => {
     const gates = { mode, tau, kappa, leak, normalise };
     const { weights: own } = exitGates(seen.logits.detach(), seen.labels, seen.exitWeights, gates);
     const weights = isShuffled ? noGrad(() => shifted(own)) : own;
     // Per exit first: the same sums as the reported ones, of few terms each.
     return sum(exitMeans(mul(exitCrossEntropy(seen, smoothing), weights)));
   };
+  const under = (mode: GateMode) =>
+    mode === "hard" || mode === "soft" ? byOneLabel(name, `a ${mode} gate`, learning(mode)) : learning(mode);
   return once({
     exitWeights: (exits, at) => annealed(endsOf(name, anneal, exits), at),
     loss: under(gate),

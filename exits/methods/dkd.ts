@@ -7,7 +7,7 @@ import { add, mul } from "../../engine/functions.ts";
 import { dkd } from "./distill.ts";
 import { exitWeightsOption, weightsOf } from "./exit-weights.ts";
 import { LARGER_TEACHER, largerTeacher, TEACHER_EXIT, teachingLogits } from "./larger-teacher.ts";
-import { checkOneLabel, exitCrossEntropy, exitMeans, labelSmoothing, ramped, weighExits } from "./losses.ts";
+import { byOneLabel, exitCrossEntropy, exitMeans, labelSmoothing, ramped, weighExits } from "./losses.ts";
 import { defineMethod, type Method } from "./method.ts";
 import { once } from "./parts.ts";
 
@@ -48,12 +48,11 @@ export const decoupledDistillation: Method<typeof OPTIONS> = defineMethod({
     once({
       exitWeights: (exits, at) => weightsOf("dkd", rest, exits, at),
       ramp: ({ epoch, epochs }) => Math.min(epoch / Math.max(warmup * epochs, 1), 1),
-      loss: (seen) => {
-        checkOneLabel("dkd", seen, "decoupled distillation");
+      loss: byOneLabel("dkd", "decoupled distillation", (seen) => {
         const teacher = teachingLogits("dkd", seen, teacherExit);
         const soft = dkd(seen.logits, teacher, seen.labels, { temperature, alpha, beta });
         const losses = add(mul(exitCrossEntropy(seen, smoothing), ceWeight), ramped(soft, seen));
         return weighExits(exitMeans(losses), seen.exitWeights);
-      },
+      }),
     }),
 });

@@ -6,8 +6,8 @@ import { mul, sum } from "../../engine/functions.ts";
 import { weighSamples } from "./eligibility.ts";
 import { exitTargets } from "./exit-targets.ts";
 import { exitWeightsAt } from "./exit-weights.ts";
-import { checkOneLabel, exitCrossEntropy, exitMeans, ramped } from "./losses.ts";
-import { defineMethod, type Method, type Seen } from "./method.ts";
+import { byOneLabel, exitCrossEntropy, exitMeans, ramped } from "./losses.ts";
+import { defineMethod, type Method } from "./method.ts";
 import { GATED_WEIGHTS, once } from "./parts.ts";
 
 const OPTIONS = {
@@ -35,13 +35,13 @@ export const eefpCgt: Method<typeof OPTIONS> = defineMethod({
   },
   options: OPTIONS,
   phases({ soft, futile, warmup, exitWeights, leak, normalise, labelSmoothing: smoothing }) {
-    const under = (isGated: boolean) => (seen: Seen) => {
-      checkOneLabel("eefp-cgt", seen, "a target");
-      const targets = exitTargets(seen.logits, seen.labels, { soft, futile });
-      const handled = isGated ? ramped(targets, seen) : mul(targets, 0);
-      const weights = weighSamples(handled, seen.exitWeights, { leak, normalise });
-      return sum(exitMeans(mul(exitCrossEntropy(seen, smoothing), weights)));
-    };
+    const under = (isGated: boolean) =>
+      byOneLabel("eefp-cgt", "a target", (seen) => {
+        const targets = exitTargets(seen.logits, seen.labels, { soft, futile });
+        const handled = isGated ? ramped(targets, seen) : mul(targets, 0);
+        const weights = weighSamples(handled, seen.exitWeights, { leak, normalise });
+        return sum(exitMeans(mul(exitCrossEntropy(seen, smoothing), weights)));
+      });
     return once({
       loss: under(true),
       control: under(false),

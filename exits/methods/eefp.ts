@@ -27,14 +27,7 @@ import { failureGated } from "../network/heads/gated.ts";
 import { saidOf } from "../network/heads/head.ts";
 import { exitTargets } from "./exit-targets.ts";
 import { exitWeightsAt, exitWeightsOption } from "./exit-weights.ts";
-import {
-  checkOneLabel,
-  earlyExits,
-  exitCrossEntropy,
-  exitMeans,
-  labelSmoothing,
-  weightedCrossEntropy,
-} from "./losses.ts";
+import { byOneLabel, earlyExits, exitCrossEntropy, exitMeans, labelSmoothing, weightedCrossEntropy } from "./losses.ts";
 import { defineMethod, type Fits, type Method, type Part, type Phase, type Seen, type Track } from "./method.ts";
 import { adam, branches, headAt, only } from "./parts.ts";
 import { checkOperands } from "./stacked.ts";
@@ -139,10 +132,8 @@ const fittedVector = (
 });
 
 /** The targets of early exits for a batch, f32 [N, K-1]. */
-function targetsOf(seen: Seen, target: "oracle" | "correct"): Tensor {
-  checkOneLabel("eefp", seen, "a target");
-  return exitTargets(seen.logits, seen.labels, { futile: target === "oracle" });
-}
+const targetsOf = ({ logits, labels }: Seen, target: "oracle" | "correct"): Tensor =>
+  exitTargets(logits, labels, { futile: target === "oracle" });
 
 /** All exits together; then, on the network as it is, the correction of its early exits. */
 export const failurePrediction: Method<typeof OPTIONS> = defineMethod({
@@ -174,13 +165,15 @@ export const failurePrediction: Method<typeof OPTIONS> = defineMethod({
     const ofBranch = branches(site);
     const lastLayers: Part = (name) => ofBranch(name) && only("linear")(name);
     if (correction === "vector") return [{ ...network, fits: fittedVector(lastLayers, { target, weight }) }];
-    const gates: Track["loss"] = (seen) =>
-      balancedGateLoss({ gates: saidOf(seen.out, "confidence"), targets: targetsOf(seen, target) });
-    const answers: Track["loss"] = (seen) => {
+    const byTargets = (loss: (seen: Seen) => Tensor) => byOneLabel("eefp", "a target", loss);
+    const gates = byTargets((seen) =>
+      balancedGateLoss({ gates: saidOf(seen.out, "confidence"), targets: targetsOf(seen, target) }),
+    );
+    const answers = byTargets((seen) => {
       const early = { ...seen, logits: earlyExits(seen.logits) };
       const losses = mul(confidenceLosses(early.logits, targetsOf(seen, target)), weight);
       return sum(exitMeans(add(exitCrossEntropy(early, smoothing), losses)));
-    };
+    });
     const track: Track =
       correction === "trained-gate"
         ? { trains: isGate, loss: gates, control: gates }

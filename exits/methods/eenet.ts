@@ -8,7 +8,7 @@ import { gated } from "../network/heads/gated.ts";
 import { saidOf } from "../network/heads/head.ts";
 import { kd } from "./distill.ts";
 import {
-  checkOneLabel,
+  byOneLabel,
   earlyExits,
   exitCrossEntropy,
   exitMeans,
@@ -17,7 +17,7 @@ import {
   ramped,
   weighExits,
 } from "./losses.ts";
-import { defineMethod, type Method, type Phase, type Seen, type Track } from "./method.ts";
+import { defineMethod, type Method, type Phase, type Seen } from "./method.ts";
 import { adam, only } from "./parts.ts";
 
 const OPTIONS = {
@@ -34,12 +34,10 @@ const OPTIONS = {
 } as const;
 
 /** mean BCE of gates against whether early exits are right. */
-const scores: Track["loss"] = (seen) => {
-  checkOneLabel("eenet", seen, "a score");
-  const { logits, labels, out } = seen;
+const scores = byOneLabel("eenet", "a score", ({ logits, labels, out }) => {
   const right = eq(argmax(earlyExits(logits), { dim: -1 }), reshape(labels, [labels.size, 1]));
   return binaryCrossEntropyWithLogits(saidOf(out, "confidence"), cast(right, "f32"));
-};
+});
 
 /**
  * sum_j j / (K (K + 1)) mean CE_j + alpha [late] sum_{j<K} mean KL_T(sg z_K || z_j) / C; then gates by whether exits

@@ -21,7 +21,7 @@ import {
 import { entropy, kd } from "./distill.ts";
 import { exitWeightsOption, weightsOf } from "./exit-weights.ts";
 import { LARGER_TEACHER, largerTeacher } from "./larger-teacher.ts";
-import { checkNumbers, checkOneLabel, exitMeans, taught as teacherOf, weighExits } from "./losses.ts";
+import { byOneLabel, checkNumbers, exitMeans, taught as teacherOf, weighExits } from "./losses.ts";
 import { defineMethod, type Method } from "./method.ts";
 import { once } from "./parts.ts";
 import { checkOperands, checkPositive } from "./stacked.ts";
@@ -165,12 +165,11 @@ export const erde: Method<typeof OPTIONS> = defineMethod({
     const entropySign = doubt === "reward" ? 1 : -1;
     return once({
       exitWeights: (exits, at) => weightsOf("erde", all, exits, at),
-      loss: (seen) => {
-        checkOneLabel("erde", seen, "the teacher");
+      loss: byOneLabel("erde", "the teacher", (seen) => {
         const teacher = teacherOf("erde", seen);
         const losses = erdeLosses(seen.logits, teacher, seen.labels, { ...weights, ...switches, entropySign });
         return weighExits(exitMeans(losses), seen.exitWeights);
-      },
+      }),
     });
   },
 });

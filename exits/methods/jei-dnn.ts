@@ -35,8 +35,8 @@ import {
 } from "../../engine/functions.ts";
 import { gated } from "../network/heads/gated.ts";
 import { saidOf } from "../network/heads/head.ts";
-import { checkNumbers, checkOneLabel, checkPerExit, weightedCrossEntropy } from "./losses.ts";
-import { defineMethod, type Method, type Phase, type Track } from "./method.ts";
+import { byOneLabel, checkNumbers, checkPerExit, weightedCrossEntropy } from "./losses.ts";
+import { defineMethod, type Method, type Phase } from "./method.ts";
 import { adam, branches, only, plainBackbone, without } from "./parts.ts";
 import { beforeEach, checkOperands } from "./stacked.ts";
 import { exitStatistics } from "./statistics.ts";
@@ -211,17 +211,13 @@ export const jeiDnn: Method<typeof OPTIONS> = defineMethod({
         },
       ],
     };
-    const turn =
-      (which: "classifierLoss" | "gateLoss"): Track["loss"] =>
-      (seen) => {
-        checkOneLabel("jei-dnn", seen, "a gate");
-        return gatedLosses("jei-dnn", seen.logits, seen.labels, saidOf(seen.out, "confidence"), {
-          costs,
-          lambda,
-          rescale,
-          balance,
-        })[which];
-      };
+    const options = { costs, lambda, rescale, balance };
+    const turn = (which: "classifierLoss" | "gateLoss") =>
+      byOneLabel(
+        "jei-dnn",
+        "a gate",
+        ({ logits, labels, out }) => gatedLosses("jei-dnn", logits, labels, saidOf(out, "confidence"), options)[which],
+      );
     const inTurn: Phase = {
       name: "heads and gates in turn",
       recipe,

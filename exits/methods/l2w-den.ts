@@ -36,7 +36,7 @@ import {
   tanh,
   valueAndGrad,
 } from "../../engine/functions.ts";
-import { checkOneLabel, exitCrossEntropy, exitMeans, labelSmoothing, weighExits } from "./losses.ts";
+import { byOneLabel, exitCrossEntropy, exitMeans, labelSmoothing, weighExits } from "./losses.ts";
 import { defineMethod, type Method, type Numbers, type Seen } from "./method.ts";
 import { matrix } from "./stacked.ts";
 
@@ -207,8 +207,7 @@ export const l2wDen: Method<typeof OPTIONS> = defineMethod({
       prepare: async () => firstNumbers(exits, options),
       tracks: [
         {
-          loss: (seen) => {
-            checkOneLabel("l2w-den", seen, "the step ahead");
+          loss: byOneLabel("l2w-den", "the step ahead", (seen) => {
             const losses = exitCrossEntropy(seen, options.labelSmoothing);
             const constant = losses.detach();
             const weigher = NAMES.map((name) => seen.numbers[name]!) as unknown as Weigher;
@@ -220,7 +219,7 @@ export const l2wDen: Method<typeof OPTIONS> = defineMethod({
             learn(seen.numbers, meta(...weigher).grads, options);
             const weights = weightsOf(weigher, constant, options.epsilon);
             return weighExits(exitMeans(mul(losses, weights)), seen.exitWeights);
-          },
+          }),
         },
       ],
     },

@@ -16,7 +16,7 @@ import {
   sum,
   type Tensor,
 } from "../../engine/functions.ts";
-import type { Epoch, Seen, Track } from "./track.ts";
+import type { Epoch, Loss, Seen, Track } from "./track.ts";
 
 /** What a cross-entropy is computed from. */
 type Labelled = Pick<Seen, "logits" | "labels" | "mixed">;
@@ -37,12 +37,22 @@ export function exitCrossEntropy({ logits, labels, mixed }: Labelled, labelSmoot
 }
 
 /** Refuses blended images, whose two labels `what` cannot make use of. @throws ArgumentError */
-export function checkOneLabel(op: string, { mixed }: Pick<Seen, "mixed">, what: string): void {
-  if (!mixed) return;
+export function checkOneLabel(op: string, what: string, { isMixed = false }: { readonly isMixed?: boolean }): void {
+  if (!isMixed) return;
   throw new ArgumentError(
     `${op}: images must have one label, which ${what} looks at; got images blended by mixup. Train without mixup, or by joint.`,
   );
 }
+
+/** A loss that makes use of one label alone: it refuses blended images, which is known before the first step. */
+export const byOneLabel = (op: string, what: string, loss: (seen: Seen) => Tensor): Loss =>
+  Object.assign(
+    (seen: Seen) => {
+      checkOneLabel(op, what, { isMixed: seen.mixed !== undefined });
+      return loss(seen);
+    },
+    { oneLabel: what },
+  );
 
 /** Mean over the batch, per exit: [N, K] to [K]. */
 export const exitMeans = (losses: Tensor): Tensor => mean(losses, { dim: 0 });

@@ -11,7 +11,7 @@ import type { Recipe } from "../training/recipe.ts";
 import { weightedCrossEntropy } from "./losses.ts";
 import type { Part, Track } from "./track.ts";
 
-export type { Attack, Blend, Epoch, Part, Seen, Skipping, Track } from "./track.ts";
+export type { Attack, Blend, Epoch, Loss, Part, Seen, Skipping, Track } from "./track.ts";
 
 /** Where a method was published. */
 export interface Paper {

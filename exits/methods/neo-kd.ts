@@ -28,7 +28,7 @@ import {
   where,
 } from "../../engine/functions.ts";
 import { exitWeightsAt, exitWeightsOption } from "./exit-weights.ts";
-import { checkOneLabel, exitCrossEntropy, exitMeans, labelSmoothing, weighExits } from "./losses.ts";
+import { byOneLabel, exitCrossEntropy, exitMeans, labelSmoothing, weighExits } from "./losses.ts";
 import { defineMethod, type Method, type Seen } from "./method.ts";
 import { once } from "./parts.ts";
 import { checkOperands, matrix } from "./stacked.ts";
@@ -122,8 +122,7 @@ export const neoKd: Method<typeof OPTIONS> = defineMethod({
     once({
       attack: { epsilon, stepSize, steps },
       exitWeights: (exits, at) => exitWeightsAt("neo-kd", exitWeights, exits, at),
-      loss: (seen) => {
-        checkOneLabel("neo-kd", seen, "an attack");
+      loss: byOneLabel("neo-kd", "an attack", (seen) => {
         const { logits: clean, attacked, labels, exitWeights: weights } = seen;
         if (!attacked) throw new ArgumentError("neo-kd: the answers to attacked images must be given; got none.");
         const answers = { clean, attacked, labels };
@@ -133,6 +132,6 @@ export const neoKd: Method<typeof OPTIONS> = defineMethod({
         );
         const soft = add(mul(neighbourLosses(answers), alpha), mul(orthogonalLosses(answers), beta));
         return weighExits(exitMeans(add(hard, soft)), weights);
-      },
+      }),
     }),
 });

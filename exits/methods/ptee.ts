@@ -28,7 +28,7 @@ import {
 } from "../../engine/functions.ts";
 import { confident } from "../network/heads/confident.ts";
 import { saidOf } from "../network/heads/head.ts";
-import { checkNumbers, checkOneLabel, checkPerExit, lastExit } from "./losses.ts";
+import { byOneLabel, checkNumbers, checkPerExit, lastExit } from "./losses.ts";
 import { defineMethod, type Method, type Phase, type Seen } from "./method.ts";
 import { adam, branchCrossEntropy, branches, only, plainBackbone, without } from "./parts.ts";
 import { beforeEach, checkOperands } from "./stacked.ts";
@@ -139,13 +139,9 @@ function mixtureLoss(mixtures: "first" | "every", seen: Seen, target: Tensor, op
   return losses.length > 1 ? mul(all, 1 / losses.length) : all;
 }
 
-/** What the branches are to answer, i32 [N]. */
-function targetOf(target: "backbone" | "labels", seen: Pick<Seen, "logits" | "labels" | "mixed">): Tensor {
-  if (target === "backbone")
-    return noGrad(() => reshape(argmax(lastExit(seen.logits), { dim: -1 }), [seen.labels.size]));
-  checkOneLabel("ptee", seen, "the mixture of the exits");
-  return seen.labels;
-}
+/** The backbone's classes, i32 [N]. */
+const classesOf = ({ logits, labels }: Seen): Tensor =>
+  noGrad(() => reshape(argmax(lastExit(logits), { dim: -1 }), [labels.size]));
 
 /**
  * The backbone; its branches by cross-entropy; their answers and confidences by the mixture of all exits and what it
@@ -169,13 +165,18 @@ export const ptee: Method<typeof OPTIONS> = defineMethod({
       recipe: adam(headsLr),
       tracks: [{ trains: without(branches(site), only("trust")), loss: branchCrossEntropy() }],
     };
+    const learning = (seen: Seen, classes: Tensor) =>
+      mixtureLoss(mixtures, seen, classes, { costs: site.costs, lambda });
     const mixture: Phase = {
       name: "mixture",
       recipe: adam(lr),
       tracks: [
         {
           trains: branches(site),
-          loss: (seen) => mixtureLoss(mixtures, seen, targetOf(target, seen), { costs: site.costs, lambda }),
+          loss:
+            target === "labels"
+              ? byOneLabel("ptee", "the mixture of the exits", (seen) => learning(seen, seen.labels))
+              : (seen) => learning(seen, classesOf(seen)),
         },
       ],
     };

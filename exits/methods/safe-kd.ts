@@ -8,7 +8,7 @@ import { dkd, kd } from "./distill.ts";
 import { type ExitWeights, exitWeightsAt, exitWeightsOption } from "./exit-weights.ts";
 import { LARGER_TEACHER, largerTeacher } from "./larger-teacher.ts";
 import {
-  checkOneLabel,
+  byOneLabel,
   earlyExits,
   exitCrossEntropy,
   exitMeans,
@@ -100,9 +100,8 @@ export const safeKd: Method<typeof OPTIONS> = defineMethod({
     const weights: Pick<Track, "exitWeights"> = {
       exitWeights: (exits, at) => exitWeightsAt("safe-kd", forExits(exitWeights, exits), exits, at),
     };
-    const loss = (seen: Seen) => {
+    const both = (seen: Seen) => {
       const { logits, labels } = seen;
-      if (decoupled) checkOneLabel("safe-kd", seen, "decoupled distillation");
       const teacher = lastExit(taught("safe-kd", seen));
       const soft = decoupled
         ? dkd(logits, teacher, labels, { temperature, alpha: 1, beta: 1 })
@@ -111,6 +110,7 @@ export const safeKd: Method<typeof OPTIONS> = defineMethod({
       const all = consistency && logits.shape[1] !== 1 ? add(losses, agreement(logits, beta, temperature)) : losses;
       return weighExits(exitMeans(all), seen.exitWeights);
     };
+    const loss = decoupled ? byOneLabel("safe-kd", "decoupled distillation", both) : both;
     if (kind !== "self") return once({ ...weights, loss });
     const alone = { name: "labels", share: 0.5, isTaught: false } as const;
     return [

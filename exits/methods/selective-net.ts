@@ -22,7 +22,7 @@ import {
 import { confident } from "../network/heads/confident.ts";
 import { saidOf } from "../network/heads/head.ts";
 import { exitWeightsAt, exitWeightsOption } from "./exit-weights.ts";
-import { checkNumbers, checkOneLabel, labelSmoothing, weighExits } from "./losses.ts";
+import { byOneLabel, checkNumbers, labelSmoothing, weighExits } from "./losses.ts";
 import { defineMethod, type Method } from "./method.ts";
 import { once } from "./parts.ts";
 import { checkOperands } from "./stacked.ts";
@@ -106,13 +106,9 @@ export const selectiveNet: Method<typeof OPTIONS> = defineMethod({
   wraps: () => [confident()],
   phases: ({ exitWeights, ...options }) =>
     once({
-      loss: (seen) => {
-        checkOneLabel("selective-net", seen, "a selective risk");
-        return weighExits(
-          selectiveLosses(seen.logits, saidOf(seen.out, "confidence"), seen.labels, options),
-          seen.exitWeights,
-        );
-      },
+      loss: byOneLabel("selective-net", "a selective risk", ({ logits, out, labels, exitWeights: weights }) =>
+        weighExits(selectiveLosses(logits, saidOf(out, "confidence"), labels, options), weights),
+      ),
       exitWeights: (exits, at) => exitWeightsAt("selective-net", exitWeights, exits, at),
     }),
   policy: () => ({ score: "confidence", rule: "learnThenTest" }),

@@ -18,7 +18,7 @@ import {
 import { saidOf } from "../network/heads/head.ts";
 import { hinted } from "../network/heads/hinted.ts";
 import { kd } from "./distill.ts";
-import { checkNumbers, checkOneLabel, exitMeans } from "./losses.ts";
+import { byOneLabel, checkNumbers, exitMeans } from "./losses.ts";
 import { defineMethod, type Method } from "./method.ts";
 import { once } from "./parts.ts";
 import { checkOperands, checkPositive } from "./stacked.ts";
@@ -94,9 +94,10 @@ export const byot: Method<typeof OPTIONS> = defineMethod({
   wraps: () => [hinted()],
   phases: ({ a, b, temperature }) =>
     once({
-      loss: (seen) => {
-        checkOneLabel("byot", seen, "self-distillation");
-        return selfDistillation(seen.logits, saidOf(seen.out, "hint"), seen.labels, { a, b, temperature }).loss;
-      },
+      loss: byOneLabel(
+        "byot",
+        "self-distillation",
+        ({ logits, out, labels }) => selfDistillation(logits, saidOf(out, "hint"), labels, { a, b, temperature }).loss,
+      ),
     }),
 });

@@ -67,18 +67,24 @@ export interface Skipping {
   readonly stays: (logits: Tensor, labels: Tensor) => Tensor;
 }
 
+/** A scalar of what is seen of a batch. */
+export interface Loss {
+  (seen: Seen): Tensor;
+  /** What looks at the one label that images must have, for messages: blended images are refused. Default nothing. */
+  readonly oneLabel?: string;
+}
+
 /** One loss, and what it trains. */
 export interface Track {
   /**
    * Default everything. All else is constant: in evaluation mode, without a tape, and the same to the bit afterwards.
    */
   readonly trains?: Part;
-  /** A scalar. */
-  readonly loss: (seen: Seen) => Tensor;
+  readonly loss: Loss;
   /**
    * What the method's control minimises in its place: default the exits' cross-entropies, under the same exit weights.
    */
-  readonly control?: (seen: Seen) => Tensor;
+  readonly control?: Loss;
   /** How much each of `exits` exits counts in an epoch, an input of the step; default 1 each. */
   readonly exitWeights?: (exits: number, at: Epoch) => readonly number[];
   /** What else of the loss moves with the epochs, as one number: `seen.ramp`. */

@@ -2,9 +2,9 @@
 
 import { ArgumentError, type Tensor } from "../../engine/functions.ts";
 import type { Fits, Part, Phase, SoFar } from "../methods/method.ts";
-import { makerOf } from "../network/origin.ts";
 import { toTable } from "../run/logits.ts";
 import { deviceOf } from "./evaluator.ts";
+import { maker } from "./phase-checks.ts";
 import type { PhaseParts } from "./phase-parts.ts";
 
 const floatsOf = async (tensor: Tensor): Promise<Float32Array> => Float32Array.from(await tensor.read(), Number);
@@ -24,12 +24,7 @@ const soFarOf = ({ net, data, evaluator }: PhaseParts): SoFar => ({
  * that cannot be made again.
  */
 export async function drawAnew({ net, span, options }: PhaseParts, part: Part): Promise<void> {
-  const again = makerOf(net);
-  if (!again)
-    throw new ArgumentError(
-      `train: the network must be made by buildNetwork(), as ${span.phase.name} draws a part of it anew; got one that was not.`,
-    );
-  const fresh = again({ seed: (options.seed ?? 0) + 1, device: deviceOf(net) });
+  const fresh = maker(net, span.phase)({ seed: (options.seed ?? 0) + 1, device: deviceOf(net) });
   const drawn = fresh.namedParameters();
   for (const [of, parameter] of net.namedParameters()) {
     const start = part(of) ? drawn.get(of) : undefined;

@@ -8,7 +8,6 @@ import type { Epoch, Phase, Track } from "../methods/method.ts";
 import type { Extent } from "../run/checkpoint.ts";
 import { completeRecipe, type FullRecipe, type Recipe } from "./recipe.ts";
 import { makeSchedule } from "./schedules.ts";
-import type { EpochNumbers } from "./step.ts";
 
 /** Phases under one schedule: the number of the first, steps of those before the one at hand, and of all. */
 interface Course {
@@ -106,6 +105,12 @@ export function phaseAt(spans: readonly Span[], t: number): number {
 export const turnAt = ({ phase, every }: Span, s: number): number => Math.floor(s / every) % phase.tracks.length;
 
 /** What a track says of an epoch. */
+export interface EpochNumbers {
+  readonly exitWeights: readonly number[];
+  readonly ramp?: number;
+}
+
+/** That of a network of so many exits. */
 export function epochNumbers({ exitWeights, ramp }: Track, exits: number, at: Epoch): EpochNumbers {
   return {
     exitWeights: exitWeights?.(exits, at) ?? new Array<number>(exits).fill(1),

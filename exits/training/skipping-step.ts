@@ -2,59 +2,21 @@
 // samples alone. Their number is read after each exit, so nothing is recorded; sizes are those of the step.
 
 import { firstOf } from "../../base/index.ts";
-import {
-  ArgumentError,
-  backward,
-  concat,
-  indexSelect,
-  noGrad,
-  scope,
-  type Tensor,
-  tensor,
-} from "../../engine/functions.ts";
+import { backward, concat, indexSelect, noGrad, scope, type Tensor, tensor } from "../../engine/functions.ts";
 import { EVAL, TRAIN } from "../../nn/index.ts";
-import type { Phase, Skipping, TrainingPlan } from "../methods/method.ts";
+import type { Skipping } from "../methods/method.ts";
 import type { ExitRecord } from "../network/heads/head.ts";
-import type { MultiExit } from "../network/multi-exit.ts";
 import { stackRecords } from "../network/output.ts";
 import { exitTally } from "../ops/tally.ts";
-import type { BatchSource, ImageBatch } from "./images.ts";
-import { trainsAll } from "./phase-parts.ts";
-import { type EpochNumbers, feedsOf, flipsOf, imagesOf, type StepParts } from "./step.ts";
+import type { ImageBatch } from "./images.ts";
+import type { EpochNumbers } from "./phases.ts";
+import { feedsOf, flipsOf, imagesOf, type StepParts } from "./step.ts";
 
 /** What an exit says of the samples that reach it. */
 interface Reached {
   /** Places of these samples in the batch, ascending. */
   readonly places: Int32Array;
   readonly logits: Tensor;
-}
-
-/** What is known of a run before its first step. */
-interface Planned {
-  readonly net: MultiExit;
-  readonly source: Pick<BatchSource, "isMixed">;
-  readonly plan: Pick<TrainingPlan, "teacher">;
-}
-
-/** Checks the tracks that leave samples out. @throws ArgumentError for what needs all samples everywhere. */
-export function checkSkipping(phases: readonly Phase[], { net, source, plan }: Planned): void {
-  const isWhole = phases.every(({ tracks, isTaught = true }) =>
-    tracks.every(
-      (track) =>
-        !track.skips || (trainsAll(net, track) && !track.equilibrium && !track.attack && !(plan.teacher && isTaught)),
-    ),
-  );
-  if (!isWhole)
-    throw new ArgumentError(
-      "train: with skip all of the network must be trained, by labels alone; got one that is frozen in part, attacked or taught.",
-    );
-  const reader = Array.from({ length: net.exits }, (_, j) => j).find((j) => net.readsOf(j).fields.length > 0);
-  if (reader !== undefined)
-    throw new ArgumentError(`train: with skip no exit must look at others; got exit ${reader + 1}, which does.`);
-  if (source.isMixed)
-    throw new ArgumentError(
-      "train: with skip images must have one label, by which an exit has handled them; got images blended by mixup. Train without mixup, or without skip.",
-    );
 }
 
 /** A step by `track.skips`. */

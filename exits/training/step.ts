@@ -28,6 +28,7 @@ import { deviceOf, type Totals } from "./evaluator.ts";
 import type { Stepping } from "./fine-tuning.ts";
 import type { ImageBatch, ImageSet } from "./images.ts";
 import type { Kept } from "./kept.ts";
+import type { EpochNumbers } from "./phases.ts";
 import type { TeacherRun } from "./teachers.ts";
 
 /** What a training step consists of. */
@@ -67,12 +68,6 @@ type StepInputs = {
   readonly otherLabels?: Tensor;
   readonly share?: Tensor;
 };
-
-/** What a track says of an epoch. */
-export interface EpochNumbers {
-  readonly exitWeights: readonly number[];
-  readonly ramp?: number;
-}
 
 type StepCapture = Capture<StepInputs, { readonly lr: number }, unknown>;
 

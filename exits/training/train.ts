@@ -139,9 +139,9 @@ class Trainer {
     checkWraps(plan, net);
     const source = batches(data.train, { batch: recipe.batch, seed });
     const phases = await phasesOf(plan, net, recipe);
-    if (phases.some(({ tracks }) => tracks.some(({ skips }) => skips))) {
-      const { checkSkipping } = await import("./skipping-step.ts");
-      checkSkipping(phases, { net, source, plan });
+    if (source.isMixed || phases.some(({ anew, tracks }) => anew || tracks.some(({ skips }) => skips))) {
+      const { checkPhases } = await import("./phase-checks.ts");
+      checkPhases(phases, { net, source, plan });
     }
     const spans = layOut(phases, options, source.batchesPerEpoch);
     const place = checkpointPlace(options, "last");

@@ -45,7 +45,7 @@ import { device, gpuSuite } from "../gpu.ts";
 import { assert, failsWith, suite } from "../harness.ts";
 import { FORMULAS } from "./distillation-formulas.ts";
 import { caseOf } from "./loss-formulas.ts";
-import { barSplits, quiet, smallNet } from "./small.ts";
+import { barSplits, quiet, smallNet, weightsOf } from "./small.ts";
 import { exitWeightsAt, lossOf, siteOf, trackOf } from "./track.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sortie-distillation-"));
@@ -284,11 +284,13 @@ running("a phase that draws anew needs a network that can be made again", async 
     after: ["stage1", "stage2"],
     wraps: imta.with().wraps,
   });
+  const before = await weightsOf(net);
   await failsWith(
     () => train(net, barSplits(), { ...quiet, method: imta }),
     "ArgumentError",
     "train: the network must be made by buildNetwork(), as classifiers draws a part of it anew; got one that was not.",
   );
+  assert.equal(await weightsOf(net), before, "told before the first step");
   net.dispose();
 });
 

@@ -14,6 +14,8 @@ import {
   type ImageBatch,
   type ImageSet,
   loadWeights,
+  METHODS,
+  type Method,
   scheduleOnly,
   softCgt,
   train,
@@ -22,7 +24,7 @@ import {
 import { momentumOneCycle, Optimizer } from "../../nn/index.ts";
 import { device, gpuSuite } from "../gpu.ts";
 import { assert, errorOf, failsWith } from "../harness.ts";
-import { barSplits, bars, blends, joint, quiet, smallNet, weightsAfter } from "./small.ts";
+import { barSplits, bars, blends, joint, planNet, quiet, smallNet, weightsAfter, weightsOf } from "./small.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sortie-train-"));
 const test = gpuSuite("exits: training", { timeout: 120_000 });
@@ -203,6 +205,27 @@ test("blended images learn from both labels by their shares", async () => {
     "ArgumentError",
     "hard-cgt: images must have one label, which a hard gate looks at; got images blended by mixup. Train without mixup, or by joint.",
   );
+});
+
+test("what a later phase asks of images and network is told before the first step", async () => {
+  const methods = METHODS as Readonly<Record<string, Method>>;
+  for (const [name, what, options] of [
+    ["jei-dnn", "a gate", {}],
+    ["eenet", "a score", {}],
+    ["eefp", "a target", { correction: "trained-gate" }],
+    ["ptee", "the mixture of the exits", { target: "labels" }],
+    ["safe-kd", "decoupled distillation", { teacher: "self" }],
+  ] as const) {
+    const method = methods[name]!.with(options);
+    using net = planNet(method);
+    const before = await weightsOf(net);
+    await failsWith(
+      () => train(net, barSplits(), { ...quiet, epochs: 1, method, batches: blends(0.7) }),
+      "ArgumentError",
+      `${name}: images must have one label, which ${what} looks at; got images blended by mixup. Train without mixup, or by joint.`,
+    );
+    assert.equal(await weightsOf(net), before, name);
+  }
 });
 
 test("batches that are short, or not what their source says, are refused", async () => {
