@@ -1,6 +1,7 @@
 // EENet (Ilhan et al., WACV 2024): exits weighed by depth that agree with the last one late in training; then a
-// scheduler that scores their answers on the network as it is. Loss as in the public code. The paper's scheduler also
-// learns whom to assign where; here a budget's thresholds do.
+// scheduler that scores their answers on the network as it is. Loss as in the public code, where agreement moves the last
+// exit too; here it teaches without a gradient. The paper's scheduler also learns whom to assign where; here a budget's
+// thresholds do.
 
 import { option } from "../../base/index.ts";
 import { add, argmax, binaryCrossEntropyWithLogits, cast, eq, mul, reshape, sum } from "../../engine/functions.ts";
@@ -21,7 +22,10 @@ import { defineMethod, type Method, type Phase, type Seen } from "./method.ts";
 import { adam, only } from "./parts.ts";
 
 const OPTIONS = {
-  alpha: option.number(0.01, "weight of agreement with the last exit", { min: 0, basis: "the public code" }),
+  alpha: option.number(0.01, "weight of agreement with the last exit", {
+    min: 0,
+    basis: "the public code; that the last exit has no gradient of it is ours",
+  }),
   temperature: option.number(3, "temperature of the softened answers", { above: 0, basis: "the public code" }),
   after: option.number(0.75, "share of the epochs after which exits must agree", {
     min: 0,
@@ -54,6 +58,10 @@ export const eenet: Method<typeof OPTIONS> = defineMethod({
     code: "git-disl/EENet",
   },
   options: OPTIONS,
+  refuses: ({ scheduler, schedulerLr }) =>
+    scheduler === 0 && schedulerLr !== OPTIONS.schedulerLr.default
+      ? "schedulerLr goes with a scheduler above 0; got scheduler 0"
+      : undefined,
   wraps: ({ scheduler }) => (scheduler > 0 ? [gated()] : []),
   phases({ alpha, temperature, after, scheduler, schedulerLr, labelSmoothing: smoothing }, { classes }) {
     const isGate = only("gate");

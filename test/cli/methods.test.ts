@@ -164,6 +164,7 @@ test("an option that is not read is refused, and one at its default, or that is 
       { oneForAll: false, collaboration: false, equalTotal: true },
       "newClassifiers and equalTotal are of the second stage, which collaboration or oneForAll make; got neither",
     ],
+    ["eenet", { scheduler: 0, schedulerLr: 1 }, "schedulerLr goes with a scheduler above 0; got scheduler 0"],
     ["ptee", { headsFirst: false, headsLr: 0.5 }, "headsLr goes with headsFirst true; got headsFirst false"],
   ] as const) {
     const { with: plan, options } = METHODS[name]!;
