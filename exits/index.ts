@@ -89,6 +89,7 @@ export {
   defineMethod,
   type Epoch,
   type Fits,
+  type Loss,
   type Method,
   type MethodRecord,
   type Numbers,

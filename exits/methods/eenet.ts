@@ -1,7 +1,7 @@
 // EENet (Ilhan et al., WACV 2024): exits weighed by depth that agree with the last one late in training; then a
-// scheduler that scores their answers on the network as it is. Loss as in the public code, where agreement moves the last
-// exit too; here it teaches without a gradient. The paper's scheduler also learns whom to assign where; here a budget's
-// thresholds do.
+// scheduler that scores their answers on the network as it is. Loss as in the public code, where agreement moves the
+// last exit too; here it teaches without a gradient. The paper's scheduler also learns whom to assign where; here a
+// budget's thresholds do.
 
 import { option } from "../../base/index.ts";
 import { add, argmax, binaryCrossEntropyWithLogits, cast, eq, mul, reshape, sum } from "../../engine/functions.ts";

@@ -9,7 +9,6 @@ import { checkNetwork, type MultiExit } from "../network/multi-exit.ts";
 import { type Found, openCheckpoint, type Position, readCheckpoint, startDigest } from "../run/checkpoint.ts";
 import { digest } from "../run/digest.ts";
 import { identityOf, type RunOptions } from "../run/identity.ts";
-import type { FolderLock } from "../run/lock.ts";
 import { exitScores } from "../run/metrics.ts";
 import { Run } from "../run/run.ts";
 import { deviceOf, LazyEvaluator, Totals } from "./evaluator.ts";
@@ -60,18 +59,14 @@ import { setVariants } from "./variants.ts";
 export async function train(net: MultiExit, data: ImageSplits, options: TrainOptions): Promise<Run> {
   const { dir, store } = readOptions("train", options, TRAIN_OPTIONS);
   checkStore({ store, dir });
-  const lock = dir === undefined || options.lock ? undefined : await locked(dir);
+  // Pages have no folders, and need no locks.
+  const locks = dir !== undefined && !options.lock;
+  const lock = locks ? await (await import("../run/lock.ts")).lockFolder("train", dir) : undefined;
   try {
     return await trainLocked(net, data, options);
   } finally {
     await lock?.release();
   }
-}
-
-/** Pages have no folders, and need no locks. */
-async function locked(dir: string): Promise<FolderLock> {
-  const { lockFolder } = await import("../run/lock.ts");
-  return lockFolder("train", dir);
 }
 
 /** Where the run finds its first phase, or leaves it, if it may. */
@@ -149,10 +144,11 @@ class Trainer {
     const start = await loadStart(net, options, () => file && startDigest(file));
     const teaching = plan.teacher || given ? await import("./teachers.ts") : undefined;
     const teacher = await teaching?.makeTeacher(plan, net, given, data.validation);
-    const { tuner } = deviceOf(net);
+    const device = deviceOf(net);
+    const { tuner } = device;
     const variants = tuner.table;
-    const generator = new Generator({ seed, stream: MASK_STREAM, device: deviceOf(net) });
-    const totals = new Totals(net.exits, deviceOf(net));
+    const generator = new Generator({ seed, stream: MASK_STREAM, device });
+    const totals = new Totals(net.exits, device);
     try {
       if (options.dir !== undefined) await (await import("./folder.ts")).prepareFolder(options.dir);
       const taught = given && (await digest(given.state().values()));
