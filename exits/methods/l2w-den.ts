@@ -148,15 +148,15 @@ function halvesOf({ logits, labels, exits }: Seen, losses: Tensor): readonly [Ha
 
 /**
  * Loss of `other` after a step on `own` under weights [M, K], at each exit that of the samples that it is to answer by
- * then: in an exit's last layer, the step moves its logits by -lr / M sum_i w_i (f_i . f + 1) (p_i - y_i). Exits that
- * do not say their features move by their bias alone.
+ * then: in an exit's last layer, the step moves its logits by -lr / M sum_i w_i (f_i . f + 1) (p_i - y_i), y smoothed
+ * as in the loss. Exits that do not say their features move by their bias alone.
  */
-function afterStep(own: Half, other: Half, weights: Tensor, { lookAhead, target }: Options): Tensor {
+function afterStep(own: Half, other: Half, weights: Tensor, options: Options): Tensor {
+  const { lookAhead, target, labelSmoothing: smoothing } = options;
   const [m, exits, classes] = exactly(own.logits.shape, 3);
-  const wrong = sub(
-    exp(logSoftmax(own.logits)),
-    reshape(cast(oneHot(own.labels, { numClasses: classes }), "f32"), [m, 1, classes]),
-  );
+  const label = reshape(cast(oneHot(own.labels, { numClasses: classes }), "f32"), [m, 1, classes]);
+  const wanted = smoothing > 0 ? add(mul(label, 1 - smoothing), smoothing / classes) : label;
+  const wrong = sub(exp(logSoftmax(own.logits)), wanted);
   const moved = Array.from({ length: exits }, (_, j) => {
     const at = (x: Tensor, width: number) =>
       reshape(slice(x, { starts: [0, j], ends: [firstOf(x.shape), j + 1] }), [firstOf(x.shape), width]);

@@ -211,9 +211,17 @@ test("choices that vanish leave a selective loss finite", async () => {
 
 const [M, K, C, D] = [41, 3, 5, 6] as const;
 
+/** What the meta loss is told besides logits, features and labels. */
+interface Weighing {
+  readonly w: Record<string, Row>;
+  readonly hidden: number;
+  readonly smoothing: number;
+}
+
 /** The meta loss of both halves, in float64, of a weighing network. */
-function metaLoss(z: readonly Row[][], f: readonly Row[][], y: Row, w: Record<string, Row>, hidden: number): number {
-  const losses = z.map((rows, i) => rows.map((row) => ce(row, y[i]!)));
+function metaLoss(z: readonly Row[][], f: readonly Row[][], y: Row, { w, hidden, smoothing }: Weighing): number {
+  const target = (label: number, c: number) => (1 - smoothing) * Number(c === label) + smoothing / C;
+  const losses = z.map((rows, i) => rows.map((row) => -total(logP(row).map((p, c) => p * target(y[i]!, c)))));
   const out = (row: Row) => {
     const h = Array.from({ length: hidden }, (_, a) => {
       return Math.max(0, total(row.map((l, k) => l * w["w1"]![k * hidden + a]!)) + w["b1"]![a]!);
@@ -233,7 +241,7 @@ function metaLoss(z: readonly Row[][], f: readonly Row[][], y: Row, w: Record<st
       z[m]!.map((row, j) =>
         row.map((v, c) => {
           const steps = own.map((i, at) => {
-            const wrong = Math.exp(logP(z[i]![j]!)[c]!) - Number(c === y[i]);
+            const wrong = Math.exp(logP(z[i]![j]!)[c]!) - target(y[i]!, c);
             const alike = j < K - 1 ? total(f[i]![j]!.map((x, d) => x * f[m]![j]![d]!)) : 0;
             return weights[at]![j]! * (alike + 1) * wrong;
           });
@@ -257,8 +265,17 @@ function metaLoss(z: readonly Row[][], f: readonly Row[][], y: Row, w: Record<st
 }
 
 test("L2W-DEN's weighing network goes down the gradient of what a step under its weights does, and keeps its moments", async () => {
+  await checkWeigher(0);
+});
+
+test("L2W-DEN's step ahead is by the smoothed labels of its loss", async () => {
+  await checkWeigher(0.4);
+});
+
+/** Compares a step of the weighing network with differences of its loss. */
+async function checkWeigher(smoothing: number): Promise<void> {
   const hidden = 7;
-  const plan = l2wDen.with({ hidden, metaWeightDecay: 0 });
+  const plan = l2wDen.with({ hidden, metaWeightDecay: 0, labelSmoothing: smoothing });
   const first = await plan.phases(site(K, C))[0].prepare!(nothing);
   const numbers = tensorsOf(first);
   const logits = randn([M, K, C], { seed: 3 }).mul(2).detach();
@@ -276,7 +293,10 @@ test("L2W-DEN's weighing network goes down the gradient of what a step under its
     const [moments, moved] = (await read([numbers[`${name}.mean`]!, numbers[name]!])) as Float32Array[];
     const gradient = w[name]!.map((value, i) => {
       const at = (shift: number) =>
-        metaLoss(z, f, y, { ...w, [name]: w[name]!.map((v, k) => (k === i ? value + shift : v)) }, hidden);
+        metaLoss(z, f, y, {
+          w: { ...w, [name]: w[name]!.map((v, k) => (k === i ? value + shift : v)) },
+          ...{ hidden, smoothing },
+        });
       return (at(step) - at(-step)) / (2 * step);
     });
     close(
@@ -292,7 +312,7 @@ test("L2W-DEN's weighing network goes down the gradient of what a step under its
   }
   assert.equal(Array.from(await numbers["steps"]!.read()), [1]);
   assert.ok(Number.isFinite(await loss.item()));
-});
+}
 
 test("images with two labels are refused where a label is looked at", async () => {
   const logits = randn([6, 3, 5], { seed: 9 });
