@@ -21,7 +21,7 @@ import type { Epoch, Loss, Seen, Track } from "./track.ts";
 /** What a cross-entropy is computed from. */
 type Labelled = Pick<Seen, "logits" | "labels" | "mixed">;
 
-/** The option of that name, of methods that learn from labels by a cross-entropy of their own. */
+/** The option of that name, of most methods. */
 export const labelSmoothing = (value: number, basis?: string): Option<number> =>
   option.number(value, "share of the target that is spread over all classes", {
     ...{ min: 0, max: 1 },
