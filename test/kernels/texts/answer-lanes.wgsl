@@ -23,6 +23,7 @@ struct Uniforms {
 @group(0) @binding(7) var<storage, read_write> scores: array<f32>;
 @diagnostic(off, subgroup_uniformity)
 
+fn is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 fn log1p_over(x: f32) -> f32 {
   if (x > 1.0) { return log(1.0 + x) / x; }
   let y = x / (2.0 + x);
@@ -87,11 +88,13 @@ fn quad(first: u32, step: u32, q: u32) -> vec4f {
   let log_total = odds * per_odds;
   let spread = rest * per_odds + mass / total;
   let s = top * u.sharpness;
-  let leaves = (s) >= u.threshold;
+  let level = s;
+  let nan = total + level;
+  let leaves = is_nan(nan) || level >= u.threshold;
   stays[r] = select(1u, 0u, leaves);
   if (!leaves) { return; }
   let at = ids[r];
   answers[at] = i32(best);
   exits[at] = u.exit;
-  scores[at] = s;
+  scores[at] = select(s, nan, is_nan(nan));
 }

@@ -16,6 +16,7 @@ struct Uniforms {
 @group(0) @binding(6) var<storage, read_write> exits: array<i32>;
 @group(0) @binding(7) var<storage, read_write> scores: array<f32>;
 
+fn is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 fn log1p_over(x: f32) -> f32 {
   if (x > 1.0) { return log(1.0 + x) / x; }
   let y = x / (2.0 + x);
@@ -52,11 +53,13 @@ fn log1p_over(x: f32) -> f32 {
   let log_total = odds * per_odds;
   let spread = rest * per_odds + mass / total;
   let s = 1.0 / total;
-  let leaves = (-gap - log(rest)) >= thresholds[0];
+  let level = -gap - log(rest);
+  let nan = total + level;
+  let leaves = is_nan(nan) || level >= thresholds[0];
   stays[r] = select(1u, 0u, leaves);
   if (!leaves) { return; }
   let at = ids[r];
   answers[at] = i32(best);
   exits[at] = u.exit;
-  scores[at] = s;
+  scores[at] = select(s, nan, is_nan(nan));
 }
