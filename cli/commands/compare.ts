@@ -47,8 +47,8 @@ export const compareSpec = {
 evaluates it as the commands of these names do, and writes one page, one JSON and one text about all of them. Runs that
 are finished are not made again, and one that was stopped goes on: the same command again continues. Thresholds are
 chosen on validation images or certified on calibration images, never on test images. A larger network that runs learn
-from is trained once for all of a seed, and so is a plain backbone that their methods begin with. Given folders of runs,
-it compares these, and trains nothing.`,
+from is trained once for all of a seed, and so is a plain backbone that their methods begin with; workers of a queue, who
+share no folder, train their own. Given folders of runs, it compares these, and trains nothing.`,
   flags: {
     ...PLAN_FLAGS,
     config: path("all of these as JSON, as below"),
