@@ -117,6 +117,10 @@ export function noGrad<T>(fn: () => T): T {
 /** Whether results are recorded for differentiation at the moment. */
 export const isRecording = (): boolean => gradDepth === 0;
 
+/** Whether a gradient through one of these inputs may be asked for. */
+export const isTaped = (inputs: Readonly<Record<string, Tensor | undefined>>): boolean =>
+  isRecording() && Object.values(inputs).some((input) => input?.isDifferentiable);
+
 /** Makes an operation from its record. */
 export function defineOp<const I extends Operands, const O extends Outputs, A = Record<string, never>>(
   record: OpRecord<I, O, A>,

@@ -250,7 +250,9 @@ async function oneOf(
   if (!experiment)
     throw new SortieError(`compare: --index must be one of 1..${experiments.length}; got ${index}. See --list.`);
   if (progressOf(experiment, context.known) === "known") return 0;
-  return finish(experiment, { ...context, ...placesIn(context.out) }, experiment.name);
+  const code = await finish(experiment, { ...context, ...placesIn(context.out) }, experiment.name);
+  if (code === 0) checkAgreement(RunFolder.of(experiment.config));
+  return code;
 }
 
 /** Where runs find what others of the comparison have made. */
@@ -276,7 +278,6 @@ async function finish(
     runCalibrate([folder.dir], quiet);
   }
   if (fault !== undefined || readAgreement(folder) === undefined) await runEvaluate([folder.dir], quiet);
-  checkAgreement(folder);
   return 0;
 }
 
@@ -306,6 +307,7 @@ async function compareFolders(
   for (const dir of dirs) {
     const folder = RunFolder.at(dir);
     if (!folder) throw new SortieError(`compare: ${dir} must be the folder of a run; there is no such folder.`);
+    // Told of the last folder, too, before anything is timed.
     folder.logits("test");
     checkAgreement(folder);
     named.push({ folder, ...labelled(folder, named), settings: decisive(folder.config()) });
@@ -313,7 +315,6 @@ async function compareFolders(
   const methods = [...new Set(named.map(({ method }) => method))];
   if (against !== undefined && !methods.includes(against))
     throw new SortieError(`compare: --against must be one of ${methods.join(", ")}; got ${against}.`);
-  // What is missing is told before anything is timed.
   await chartLibraries();
   const runs: RunFigures[] = [];
   for (const { folder, settings: _, ...key } of named) runs.push(await readRun(folder, key, context));

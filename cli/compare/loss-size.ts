@@ -10,7 +10,9 @@ import { makePlan } from "../settings/model.ts";
 /** Sums of the exit weights in the first and the last epoch of the last phase that weighs exits. */
 export type LossSize = readonly [first: number, last: number];
 
-/** Whether stages and branches learn from one loss, in which each exit counts. */
+/**
+ * Whether stages and branches, each asked for by a name of that kind, learn from one loss, in which each exit counts.
+ */
 const isWhole = ({ trains }: Track): boolean => !trains || (trains("backbone.stem.weight") && trains("heads.0.weight"));
 
 /** The size of a run's loss; none for losses that are not weighed by exit. */

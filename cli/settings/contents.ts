@@ -124,17 +124,18 @@ export function withoutPlaces(config: Located, group: Own["group"]): Plain {
   return OWN.reduce(
     (settings: Plain, own) => {
       if (own.group !== group || !(settings[own.digest] !== undefined || isOfficial(own, config))) return settings;
-      return Object.fromEntries(Object.entries(settings).filter(([key]) => !(key in own.paths)));
+      return pathless(settings, own);
     },
     groupOf(config, group),
   );
 }
 
-/** A group of settings without any path: for files that are handed on. */
-export function withoutPaths(config: Located, group: Own["group"]): Plain {
-  const paths = OWN.filter((own) => own.group === group).flatMap((own) => Object.keys(own.paths));
-  return Object.fromEntries(Object.entries(groupOf(config, group)).filter(([key]) => !paths.includes(key)));
-}
+/** A group of settings without any path of one's own files: for what is handed on. */
+export const withoutPaths = (config: Located, group: Own["group"]): Plain =>
+  OWN.filter((own) => own.group === group).reduce(pathless, groupOf(config, group));
+
+const pathless = (settings: Plain, { paths }: Own): Plain =>
+  Object.fromEntries(Object.entries(settings).filter(([key]) => !(key in paths)));
 
 /** Of the last weights of a run. */
 function digestOfWeights(run: string): string | undefined {

@@ -6,7 +6,7 @@ import { checkIs } from "../checks.ts";
 import { isFloat } from "../dtype.ts";
 import { checkOneOf, DTypeError } from "../errors.ts";
 import type { Backward, TensorsByName } from "../graph.ts";
-import { isRecording } from "../op.ts";
+import { isTaped } from "../op.ts";
 import { type Described, describe } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { elementwise } from "./elementwise.ts";
@@ -98,6 +98,5 @@ export function fusedAttrs(op: string, inputs: TensorsByName, options: FusedOpti
   checkOneOf(op, "residualAt", residualAt, ["before", "after"]);
   checkActivation(op, activation);
   const at = residual ? residualAt : "none";
-  const isTaped = isRecording() && Object.values(inputs).some((input) => input?.isDifferentiable);
-  return { activation, residual: at, keep: isTaped && needsArgument(activation, at) };
+  return { activation, residual: at, keep: isTaped(inputs) && needsArgument(activation, at) };
 }

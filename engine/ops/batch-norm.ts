@@ -18,7 +18,7 @@ import {
 } from "../../kernels/norm/index.ts";
 import { checkIs, NOT_NEGATIVE } from "../checks.ts";
 import { readOptions, ShapeError } from "../errors.ts";
-import { defineOp, isRecording, single } from "../op.ts";
+import { defineOp, isTaped, single } from "../op.ts";
 import { type Described, describe, lastOf, numel } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
@@ -108,9 +108,8 @@ const batchNormOp = (kept: ReturnType<typeof batchNormKeeps>) =>
         const { x } = inputs;
         const { spec, sizes } = planOf(x, attrs);
         const rows = attrs.training ? batchNormMomentRows(sizes.parts, spec) : 2;
-        const isKept =
-          attrs.training || (isRecording() && Object.values(inputs).some((input) => input?.isDifferentiable));
-        const moments: Described | undefined = isKept ? { shape: [rows, sizes.channels], dtype: "f32" } : undefined;
+        const moments: Described | undefined =
+          attrs.training || isTaped(inputs) ? { shape: [rows, sizes.channels], dtype: "f32" } : undefined;
         return { y: { shape: x.shape, dtype: x.dtype }, moments };
       },
       run: ({ inputs, outputs: { y, moments }, attrs, dispatch }) => {

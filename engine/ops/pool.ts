@@ -14,7 +14,7 @@ import {
 } from "../../kernels/pool.ts";
 import { COUNT, type Pair, pairOf, WHOLE } from "../checks.ts";
 import { ArgumentError, readOptions, ShapeError } from "../errors.ts";
-import { defineOp, isRecording, single } from "../op.ts";
+import { defineOp, isTaped, single } from "../op.ts";
 import { type Described, describe, lastOf } from "../shape.ts";
 import { positional } from "../signature.ts";
 import { checkTensors, type Tensor } from "../tensor.ts";
@@ -158,7 +158,7 @@ const maxOp = defineOp({
   infer: ({ x }, dims: MaxWindows) => {
     const words = placeWords(dims.n * dims.oh * dims.ow * dims.c, maxSpec(x, dims));
     const places = { shape: [words], dtype: "u32" } as const;
-    return { y: resized(x, dims.oh, dims.ow), places: isRecording() && x.isDifferentiable ? places : undefined };
+    return { y: resized(x, dims.oh, dims.ow), places: isTaped({ x }) ? places : undefined };
   },
   run: ({ inputs: { x }, outputs, attrs, dispatch }) => {
     const spec = { ...maxSpec(x, attrs), places: outputs.places !== undefined };

@@ -32,7 +32,7 @@ export interface TakenPhase {
 }
 
 /** What decides the bits of a phase. */
-export interface SharedParts {
+interface SharedParts {
   readonly net: MultiExit;
   readonly spans: readonly Span[];
   readonly identity: RunOptions;

@@ -27,7 +27,7 @@ import { extentOf, layOut, phaseAt, type Span } from "./phases.ts";
 import { checkWraps, phasesOf, planOf } from "./plan.ts";
 import { completeRecipe } from "./recipe.ts";
 import { checkpointPlace, checkStore, Saver } from "./saving.ts";
-import type { SharedParts, SharedPhase } from "./shared-phase.ts";
+import type { SharedPhase } from "./shared-phase.ts";
 import { loadStart } from "./start.ts";
 import type { StartReport } from "./start-file.ts";
 import type { TeacherRun } from "./teachers.ts";
@@ -67,13 +67,6 @@ export async function train(net: MultiExit, data: ImageSplits, options: TrainOpt
   } finally {
     await lock?.release();
   }
-}
-
-/** Where the run finds its first phase, or leaves it, if it may. */
-async function sharedPhase(parts: SharedParts): Promise<SharedPhase | undefined> {
-  if (parts.options.phases === undefined) return undefined;
-  const { SharedPhase } = await import("./shared-phase.ts");
-  return SharedPhase.of(parts);
 }
 
 async function trainLocked(net: MultiExit, data: ImageSplits, options: TrainOptions): Promise<Run> {
@@ -160,7 +153,8 @@ class Trainer {
       const taughtSteps = spans.reduce((sum, { phase, steps }) => sum + (phase.isTaught === false ? 0 : steps), 0);
       const note = teaching?.slowness(plan.teacher, taughtSteps);
       const own = { ...options, generators };
-      const shared = await sharedPhase({
+      const sharing = options.phases === undefined ? undefined : await import("./shared-phase.ts");
+      const shared = await sharing?.SharedPhase.of({
         ...{ net, spans, identity, options, isTaught: teacher !== undefined },
         generators: [generator, ...generators],
       });

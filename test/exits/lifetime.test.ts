@@ -1,7 +1,7 @@
 // Classifier, training step and evaluator, while the network that they were made of is trained, forgotten or disposed.
 
 import { Generator, keep, openScope } from "../../engine/index.ts";
-import { type Classifier, deploy, Evaluator, type MultiExit, train } from "../../exits/index.ts";
+import { type Classifier, deploy, Evaluator, type MultiExit, train, weightsDigest } from "../../exits/index.ts";
 import { Totals } from "../../exits/training/evaluator.ts";
 import { siteOf } from "../../exits/training/site.ts";
 import { TrainingStep } from "../../exits/training/step.ts";
@@ -57,11 +57,14 @@ test("a classifier is all that need be kept of a network", () =>
 
 test("a classifier goes on where a scope took its network, and has seen no change", async () => {
   const scoped = openScope();
-  const classifier = await deploy(smallNet(3), policy, options);
+  const net = smallNet(3);
+  const origin = { exits: 3, classes: 4, weights: await weightsDigest(net.state().values()) };
+  const classifier = await deploy(net, { ...policy, origin }, options);
   const expected = await answersOf(classifier);
   scoped.dispose();
   await poison(device());
   assert.equal(await answersOf(classifier), expected);
+  assert.ok(classifier.isOriginChecked);
   classifier.dispose();
 });
 

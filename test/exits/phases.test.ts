@@ -39,7 +39,7 @@ import { hinted } from "../../exits/network/heads/hinted.ts";
 import { inline } from "../../exits/network/heads/inline.ts";
 import { wrapOf } from "../../exits/network/heads/wraps.ts";
 import { siteOf } from "../../exits/training/site.ts";
-import { EVAL, mobilenetV3, msdnet, resnet, TRAIN } from "../../nn/index.ts";
+import { EVAL, resnet, TRAIN } from "../../nn/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, errorOf, failsWith } from "../harness.ts";
 import { barSplits, joint, quiet, smallNet, weightsAfter } from "./small.ts";
@@ -99,10 +99,6 @@ async function valuesOf(net: MultiExit, part: (name: string) => boolean = () => 
   return Promise.all(chosen.map(async ([, tensor]) => [...(await tensor.read())]));
 }
 
-/** All values, by name. */
-const valuesByName = async (net: MultiExit): Promise<Map<string, string>> =>
-  new Map(await Promise.all([...net.state()].map(async ([name, held]) => [name, (await held.read()).join()] as const)));
-
 /** All values after a run, and after each of its phases those of a part. */
 async function after(options: Partial<TrainOptions> = {}, net = withWraps(staged.with().wraps)): Promise<number[][]> {
   try {
@@ -135,55 +131,6 @@ test("what a phase does not train stays as it is to the bit, statistics too", as
   assert.not.equal(kept["heads2"], before);
   assert.not.equal(await valuesOf(net, parts.heads), kept["heads2"]);
   net.dispose();
-});
-
-/** Networks with norms in stages, in heads and in a classifier of the backbone's own. */
-const normed: Readonly<Record<string, () => MultiExit>> = {
-  "conv-pool-linear": () => withWraps([inline()], 1, HEADS["conv-pool-linear"]),
-  attention: () => withWraps([], 1, HEADS["attention"]),
-  prototype: () => withWraps([], 1, HEADS["prototype"]),
-  "conv1d-linear": () => withWraps([], 1, HEADS["conv1d-linear"]),
-  msdnet: () =>
-    multiExit(msdnet({ classes: 4, input: [8, 8, 1], blocks: 2, seed: 1 }), {
-      after: ["block1"],
-      head: HEADS["msdnet"]!,
-    }),
-};
-
-for (const [name, make] of Object.entries(normed)) {
-  test(`${name}: norms move their statistics where they are trained themselves, and nowhere else`, async () => {
-    using net = make();
-    const x = randn([4, 8, 8, 1], { seed: 3 });
-    const parameters = [...net.namedParameters().keys()];
-    const isOfNorm = (parameter: string) => net.state().has(parameter.replace(/weight$|bias$/, "runningMean"));
-    const ofNorms = parameters.filter(isOfNorm);
-    for (const trains of [
-      (parameter: string) => !isOfNorm(parameter),
-      (parameter: string) => ofNorms.indexOf(parameter) % 4 === 0,
-    ]) {
-      const before = await valuesByName(net);
-      net.records(x, TRAIN, { trains });
-      for (const [buffer, values] of await valuesByName(net)) {
-        const isTrained = ["weight", "bias"].some((field) => trains(buffer.replace(/running\w+$/, field)));
-        if (net.namedBuffers().has(buffer)) assert.is(values !== before.get(buffer), isTrained, buffer);
-      }
-    }
-    assert.ok(ofNorms.length >= 4);
-  });
-}
-
-test("a classifier of the backbone's own drops nothing where it is frozen", async () => {
-  const options = { classes: 4, input: [16, 16, 3], dropout: 0.5, seed: 1 } as const;
-  for (const wraps of [[], [inline()]]) {
-    using net = multiExit(mobilenetV3(options), { after: ["features.3"], wraps });
-    const x = randn([4, 16, 16, 3], { seed: 3 });
-    const last = async (trains: (parameter: string) => boolean) =>
-      [...(await net.records(x, TRAIN, { trains })[1]!.logits.read())].join();
-    const isStem = (parameter: string) => parameter.startsWith("backbone.features.0.");
-    assert.is(await last(isStem), await last(isStem));
-    const isClassifier = (parameter: string) => parameter.startsWith("backbone.classifier.");
-    assert.not.equal(await last(isClassifier), await last(isClassifier));
-  }
 });
 
 test("features that are kept, mirrored ones too, train what features that are computed anew do", async () => {
@@ -298,37 +245,17 @@ test("answers that were kept of the network as it was go when it is another: a r
 });
 
 test("a taught run takes image sets that read their parts as they are asked for", async () => {
-  class Reading implements ImageSet {
-    readonly #set: ImageSet;
-    constructor(set: ImageSet) {
-      this.#set = set;
-    }
-    get size() {
-      return this.#set.size;
-    }
-    get shape() {
-      return this.#set.shape;
-    }
-    get images() {
-      return this.#set.images;
-    }
-    get labels() {
-      return this.#set.labels;
-    }
-    get ids() {
-      return this.#set.ids;
-    }
-    get classes() {
-      return this.#set.classes;
-    }
-    get meta() {
-      return this.#set.meta;
-    }
-  }
   const plain = barSplits();
-  const reading = { ...plain, train: new Reading(plain.train), validation: new Reading(plain.validation) };
+  // Nothing of their own: all that they say is asked of another.
+  const [learning, watching]: ImageSet[] = [Object.create(plain.train), Object.create(plain.validation)];
   const [net, teacher] = [smallNet(), smallNet(3)];
-  (await train(net, reading as ImageSplits, { ...quiet, method: pupil, teacher })).dispose();
+  (
+    await train(net, { ...plain, train: learning!, validation: watching! } as ImageSplits, {
+      ...quiet,
+      method: pupil,
+      teacher,
+    })
+  ).dispose();
   for (const each of [net, teacher]) each.dispose();
 });
 
