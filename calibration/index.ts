@@ -60,6 +60,7 @@ export {
   fixedSequence,
   type GridCounts,
   harmlessReuse,
+  harmlessStart,
   lttPooled,
   lttThreshold,
   type PooledTest,

@@ -7,13 +7,14 @@ import { type Random, randomOrder } from "../numeric/random.ts";
 import { betweenValues, quantileOfSorted } from "../numeric/ranks.ts";
 import { type Cascade, survivors } from "../table/scores.ts";
 import type { RiskLevels } from "./result.ts";
-import { countOnGrid, fixedSequence } from "./selective-risk.ts";
+import { countOnGrid, fixedSequence, keptFrom } from "./selective-risk.ts";
 
 /**
- * - `sequential`: all samples at every exit, at delta/(K-1). Simple; not strict, since exit 2's samples were chosen
+ * All have delta/(K-1) for each exit.
+ * - `sequential`: all samples at every exit. Simple; not strict, since exit 2's samples were chosen
  *   with labels that its own test uses again. Held its level in every simulation (bench/results/validity.md).
  * - `split`: exit j is tested on its own part of the samples. Strict.
- * - `union`: exit j's level is divided by the number of threshold combinations the exits before could have chosen.
+ * - `union`: exit j's level is also divided by the number of threshold combinations the exits before could have chosen.
  *   Strict.
  * - `allSamples`: every exit on all samples, as published. Not valid in a cascade; kept for comparison.
  *
@@ -89,13 +90,12 @@ function testExit(
 ): number {
   if (own.length === 0 || ownValidation.length === 0) return Number.POSITIVE_INFINITY;
   const grid = quantileGrid(validation, exit, ownValidation, steps);
-  const { accepted, errors } = countAtExit(calibration, exit, own, grid);
-  const first = isStrictChain(procedure, calibration.exits)
-    ? firstTestable(validation, exit, ownValidation, grid, own.length, alpha, level)
-    : 0;
-  const counts = { accepted: accepted.subarray(first), errors: errors.subarray(first) };
-  const kept = fixedSequence(counts, { alpha, delta: level });
-  return kept < 0 ? Number.POSITIVE_INFINITY : grid[first + kept]!;
+  const counts = countAtExit(calibration, exit, own, grid);
+  const levels = { alpha, delta: level };
+  const kept = isStrictChain(procedure, calibration.exits)
+    ? keptFrom(firstTestable(validation, exit, ownValidation, grid, own.length, levels), counts, levels)
+    : fixedSequence(counts, levels);
+  return grid[kept] ?? Number.POSITIVE_INFINITY;
 }
 
 const countAtExit = ({ exits, scores, errors }: Cascade, exit: number, rows: Int32Array, grid: Float64Array) =>
@@ -121,7 +121,8 @@ function quantileGrid(validation: Cascade, exit: number, alive: Int32Array, step
 
 /**
  * Where to start testing, from validation alone: the grid point whose test is predicted to be easiest among those that
- * can pass. Starting where calibration counts allow would let the counts choose the first hypothesis.
+ * will have enough calibration samples to pass (unless these fall short by two deviations), or the loosest if none
+ * will. Starting where calibration counts allow would let the counts choose the first hypothesis.
  */
 function firstTestable(
   validation: Cascade,
@@ -129,18 +130,19 @@ function firstTestable(
   alive: Int32Array,
   grid: Float64Array,
   n: number,
-  alpha: number,
-  level: number,
+  { alpha, delta }: RiskLevels,
 ): number {
   const counts = countAtExit(validation, exit, alive, grid);
-  const scale = n / alive.length;
-  const nMin = smallestTestable(alpha, level);
-  let best = 0;
+  const nMin = smallestTestable(alpha, delta);
+  let best = grid.length - 1;
   let bestZ = Number.NEGATIVE_INFINITY;
   for (const [g, accepted] of counts.accepted.entries()) {
+    const share = accepted / alive.length;
+    const expected = share * n;
+    const deviation = Math.sqrt(expected * (1 - share) * (1 + n / alive.length));
     const rate = (counts.errors[g]! + 0.5) / (accepted + 1);
-    const z = (alpha - rate) * Math.sqrt(accepted * scale);
-    if (accepted * scale >= nMin && z > bestZ) {
+    const z = (alpha - rate) * Math.sqrt(expected);
+    if (expected - 2 * deviation >= nMin && z > bestZ) {
       best = g;
       bestZ = z;
     }

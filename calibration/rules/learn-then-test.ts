@@ -26,7 +26,7 @@ import {
   provenUnless,
   type RiskLevels,
 } from "./result.ts";
-import { checkLevels, harmlessReuse, LEVELS } from "./selective-risk.ts";
+import { checkLevels, harmlessReuse, harmlessStart, LEVELS } from "./selective-risk.ts";
 import { LAYOUT, type LayoutOptions, separate } from "./separate.ts";
 
 /** How exits share the failure probability. `path` is strict and the default; the others are described in chains.ts. */
@@ -235,6 +235,6 @@ function describe(procedure: Procedure, control: Control, exits: number, { alpha
   return {
     kind: "with probability 1 - delta",
     promise: `${chance}, ${wrong}.`,
-    assumptions: [independentSamples, fixedBeforehand, ...(isStrict ? [] : [harmlessReuse])],
+    assumptions: [independentSamples, fixedBeforehand, ...(isStrict ? [] : [harmlessStart, harmlessReuse])],
   };
 }

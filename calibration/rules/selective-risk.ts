@@ -37,21 +37,29 @@ export function countOnGrid(grid: ArrayLike<number>, scores: ArrayLike<number>, 
 }
 
 /**
- * Index of the loosest grid point kept by fixed-sequence testing, -1 if none. Points with fewer accepted samples
- * than could ever pass are skipped until the first test; after that the first failure ends the sequence.
+ * Index of the loosest grid point kept by fixed-sequence testing from point `first` on, -1 if none: the first failure
+ * ends the sequence. The level is proven for a `first` that was fixed without the tested samples.
+ */
+export function keptFrom(first: number, counts: GridCounts, { alpha, delta }: RiskLevels): number {
+  const passes = (g: number) => binomialPValue(counts.errors[g]!, counts.accepted[g]!, alpha) <= delta;
+  let kept = -1;
+  for (let g = first; g < counts.accepted.length && passes(g); g++) kept = g;
+  return kept;
+}
+
+/** What a sequence takes for granted that begins where calibration samples allow. */
+export const harmlessStart =
+  "beginning at the first threshold with enough calibration samples to pass does no harm (simulated, not proven)";
+
+/**
+ * Fixed-sequence testing from the first grid point on that has enough accepted samples to pass: index of the loosest
+ * point kept, -1 if none. `harmlessStart`: those counts choose the first hypothesis.
  */
 export function fixedSequence(counts: GridCounts, levels: RiskLevels): number {
   const { alpha, delta } = readOptions("fixedSequence", levels, LEVELS);
   const nMin = smallestTestable(alpha, delta);
-  let kept = -1;
-  let isStarted = false;
-  for (const [g, accepted] of counts.accepted.entries()) {
-    if (!isStarted && accepted < nMin) continue;
-    isStarted = true;
-    if (binomialPValue(counts.errors[g]!, accepted, alpha) > delta) break;
-    kept = g;
-  }
-  return kept;
+  const first = counts.accepted.findIndex((accepted) => accepted >= nMin);
+  return first < 0 ? -1 : keptFrom(first, counts, { alpha, delta });
 }
 
 /** One threshold on one score. */
@@ -67,7 +75,7 @@ export interface ThresholdTest {
 
 /**
  * The loosest threshold of a strict-to-loose grid whose selective risk is certified: `P(risk > alpha) <= delta` for
- * independent samples and a grid fixed without their labels.
+ * independent samples and a grid fixed without them, as far as `harmlessStart` holds.
  */
 export function lttThreshold(
   input: { readonly scores: ArrayLike<number>; readonly errors: ArrayLike<number>; readonly grid: ArrayLike<number> },
@@ -84,7 +92,7 @@ export function lttThreshold(
     threshold: grid[kept] ?? Number.POSITIVE_INFINITY,
     nMin: smallestTestable(levels.alpha, levels.delta),
     n: scores.length,
-    guarantee: highProbability("the error rate among the accepted", levels),
+    guarantee: assuming([harmlessStart], highProbability("the error rate among the accepted", levels)),
   };
 }
 
@@ -138,9 +146,9 @@ export function sequentialSurvivors(
     aliveValidation = rowsBelow(aliveValidation, validationScores, earlyExits, j, threshold);
   }
   const guarantee = highProbability("the error rate of those that leave at each early exit", { alpha, delta });
-  const assumptions = [...guarantee.assumptions, ...(earlyExits > 1 ? [harmlessReuse] : [])];
+  const granted = earlyExits > 1 ? [harmlessStart, harmlessReuse] : [harmlessStart];
   const n = scores.length / earlyExits;
-  return { thresholds, survivors: alive.length, n, guarantee: { ...guarantee, assumptions } };
+  return { thresholds, survivors: alive.length, n, guarantee: assuming(granted, guarantee) };
 }
 
 /** One row of thresholds, or none. */
@@ -182,10 +190,16 @@ export function lttPooled(
     }
   }
   const index = fixedSequence({ accepted: left.counts, errors: left.sums }, levels);
-  const guarantee = highProbability("the error rate of all that leave early", levels);
+  const guarantee = assuming([harmlessStart], highProbability("the error rate of all that leave early", levels));
   const nMin = smallestTestable(levels.alpha, levels.delta);
   return { ok: index >= 0, index, nMin, n: scores.length / earlyExits, guarantee };
 }
+
+/** A promise that takes more for granted. */
+const assuming = (more: readonly string[], guarantee: Guarantee): Guarantee => ({
+  ...guarantee,
+  assumptions: [...guarantee.assumptions, ...more],
+});
 
 /** Both levels strictly between 0 and 1. */
 export function checkLevels(op: string, levels: RiskLevels): void {

@@ -16,6 +16,7 @@ import {
   exitRisks,
   explain,
   harmlessReuse,
+  harmlessStart,
   type LearnThenTestOptions,
   learnThenTest,
   lttThreshold,
@@ -246,9 +247,27 @@ test("with one early exit every chain is the same, strict, and says so; behind a
   const [union, ...others] = early(2);
   for (const one of others) assert.equal([one.thresholds, one.guarantee], [union!.thresholds, union!.guarantee]);
   assert.is(union!.guarantee.kind, "with probability 1 - delta");
-  const said = early(3).map(({ guarantee }) => [guarantee.kind, guarantee.assumptions.includes(harmlessReuse)]);
-  const proven = ["with probability 1 - delta", false];
-  assert.equal(said, [proven, proven, ["with probability 1 - delta", true], ["none", false]]);
+  const said = early(3).map(({ guarantee: { kind, assumptions } }) => [kind, ...isGranted(assumptions)]);
+  const proven = ["with probability 1 - delta", false, false];
+  assert.equal(said, [proven, proven, ["with probability 1 - delta", true, true], ["none", false, false]]);
+});
+
+const isGranted = (assumptions: readonly string[]) =>
+  [harmlessReuse, harmlessStart].map((one) => assumptions.includes(one));
+
+test("a strict chain begins where validation says: where too few calibration samples are there, the exit stays closed", () => {
+  const shares = Array.from({ length: 400 }, (_, i) => i / 400);
+  const rows = (top: number, isWrong: (score: number) => boolean) =>
+    cascadeFromScores({
+      scores: shares.flatMap((share) => [share * top, share * top, 1]),
+      errors: shares.flatMap((share) => [share, share, 1].map((score) => (isWrong(score) ? 1 : 0))),
+      exits: 3,
+    });
+  const validation = rows(1, (score) => score < 0.6);
+  const calibration = rows(0.5, () => false);
+  const isCertified = (procedure: "union" | "split" | "sequential") =>
+    learnThenTest(calibration, { ...levels, validation, procedure }).ok;
+  assert.equal([isCertified("union"), isCertified("split"), isCertified("sequential")], [false, false, true]);
 });
 
 test("the result does not depend on the order of calibration samples, given validation samples", () => {
