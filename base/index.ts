@@ -54,4 +54,4 @@ export { permuted } from "./permuted.ts";
 export { highProduct, philox } from "./philox.ts";
 export { isNode } from "./platform.ts";
 export { printable } from "./printable.ts";
-export { mapValues } from "./records.ts";
+export { isRecord, mapValues } from "./records.ts";

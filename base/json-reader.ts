@@ -3,6 +3,7 @@
 
 import { SortieError } from "./errors.ts";
 import { isCount, what } from "./options.ts";
+import { isRecord } from "./records.ts";
 
 /** Checks a value found at a place, and returns it as what it is. @throws SortieError that begins with the place. */
 export type Reader<T> = (value: unknown, place: string) => T;
@@ -20,7 +21,7 @@ const of =
   (value, place) =>
     is(value) ? (value as T) : refuse(place, wanted, value);
 
-export const object = of<Json>("an object", (v) => typeof v === "object" && v !== null && !Array.isArray(v));
+export const object = of<Json>("an object", isRecord);
 export const text = of<string>("a text", (v) => typeof v === "string" && v !== "");
 export const flag = of<boolean>("true or false", (v) => typeof v === "boolean");
 export const count = of<number>("a whole number of at least 0", isCount);

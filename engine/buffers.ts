@@ -178,7 +178,10 @@ export class Storage {
   whole: Storage | undefined;
   /** How many parts it has. */
   parts = 0;
-  /** What a move adds to the count of writes, so that versions go on from where they were. */
+  /**
+   * What moves add to the count of writes: versions go on from where they were, and those of what lay there do not
+   * stay.
+   */
   skew = 0;
   #place: Place | undefined;
   #references = 1;
@@ -204,7 +207,7 @@ export class Storage {
    * Raised by each write, also to another part of the same whole; the tape refuses a saved value whose version moved.
    */
   get version(): number {
-    return this.root.#writes + this.skew;
+    return this.root.#writes + this.skew + (this.whole?.skew ?? 0);
   }
 
   /** To be called for each write. */

@@ -1,7 +1,7 @@
 // What a capture is declared with: inputs, scalars, state, live rows; each checked before the step is traced, and all
 // on one device.
 
-import { type Kinds, what } from "../base/index.ts";
+import { isRecord, type Kinds, what } from "../base/index.ts";
 import { checkValue } from "./checks.ts";
 import { type Device, deviceOr } from "./device.ts";
 import { checkDType } from "./dtype.ts";
@@ -78,7 +78,7 @@ export function checkNumber(op: string, name: string, value: unknown): void {
 }
 
 function checkRecord(option: string, value: unknown): void {
-  if (typeof value !== "object" || value === null || Array.isArray(value) || value instanceof Tensor)
+  if (!isRecord(value) || value instanceof Tensor)
     throw new ArgumentError(`capture: ${option} must be an object, by name; got ${what(value)}.`);
 }
 

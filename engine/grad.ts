@@ -4,7 +4,7 @@ import { type Kinds, what } from "../base/index.ts";
 import { checkFunction } from "./checks.ts";
 import { ArgumentError, GradientError, readOptions } from "./errors.ts";
 import { CONSTANT, requiresGrad, type Source } from "./graph.ts";
-import { isRecording } from "./op.ts";
+import { isRecording, recorded } from "./op.ts";
 import { full } from "./ops/fill.ts";
 import { reshape } from "./ops/view.ts";
 import { Scope, synchronous } from "./scope.ts";
@@ -26,7 +26,7 @@ const GRAD: Kinds<GradOptions> = { createGraph: "boolean" };
 /**
  * Value and gradients of `fn` at its arguments, which need no `requiresGrad()`. `fn` returns a one-element tensor.
  * Leaves that it uses besides its arguments get no gradient. Nested, the gradients are differentiable:
- * `grad((x) => sum(square(grad(f)(x)[0])))`.
+ * `grad((x) => sum(square(grad(f)(x)[0])))`; inside `noGrad` they are constants.
  *
  * @example
  * ```ts
@@ -50,7 +50,10 @@ export function valueAndGrad<T extends readonly Tensor[]>(
       // An argument that depends on others stays connected to them, through a node of its own.
       const isNested = (arg: Tensor): boolean => arg.isDifferentiable && isRecording();
       const own = args.map((arg) => (isNested(arg) ? reshape(arg, arg.shape) : requiresGrad(arg.detach())));
-      const value = synchronous("grad", fn(...(own as unknown as T)));
+      const value = synchronous(
+        "grad",
+        recorded(() => fn(...(own as unknown as T))),
+      );
       if (!(value instanceof Tensor)) throw new ArgumentError(`grad: fn must return a tensor; got ${what(value)}.`);
       if (value.size !== 1) {
         throw new GradientError(`grad: fn must return one element; got ${describe(value)}. Reduce it.`);
@@ -59,8 +62,8 @@ export function valueAndGrad<T extends readonly Tensor[]>(
       const zeros = () => own.map(({ shape, dtype, device }) => full(shape, 0, { dtype, device }));
       if (!value.source) return inner.keep({ value, grads: zeros() });
       const sweep = new Sweep(value, { retain: true, targets: new Set(own.map(({ source }) => source as Source)) });
-      const isOpen = sweep.isOpen || args.some(isNested);
-      const isRecorded = createGraph ?? isOpen;
+      const isOpen = isRecording() && (sweep.isOpen || args.some(isNested));
+      const isRecorded = isRecording() && (createGraph ?? isOpen);
       const found = sweep.run(undefined, isRecorded);
       const grads = own.map(({ source, shape, dtype, device }) => {
         const gradient = found.get(source as Source) ?? full(shape, 0, { dtype, device });

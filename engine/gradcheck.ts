@@ -5,6 +5,7 @@ import { checkFunction } from "./checks.ts";
 import { ArgumentError, GradientError, readOptions } from "./errors.ts";
 import { gradOf, hasGrad, requiresGrad } from "./graph.ts";
 import { noGrad } from "./op.ts";
+import { scope } from "./scope.ts";
 import { positional } from "./signature.ts";
 import { backward } from "./tape.ts";
 import { checkTensorList, type Tensor, tensor } from "./tensor.ts";
@@ -34,8 +35,10 @@ const weightOf = (i: number): number => 0.5 + ((i * 0.6180339887498949) % 1);
 const valuesOf = async (x: Tensor): Promise<Float64Array> => Float64Array.from(await x.read());
 
 async function weighed(fn: (...inputs: Tensor[]) => Tensor, inputs: readonly Tensor[]): Promise<number> {
-  const y = noGrad(() => fn(...inputs));
-  return (await valuesOf(y)).reduce((sum, value, i) => sum + value * weightOf(i), 0);
+  const y = scope(() => noGrad(() => fn(...inputs)));
+  const values = await valuesOf(y);
+  if (!inputs.includes(y)) y.dispose();
+  return values.reduce((sum, value, i) => sum + value * weightOf(i), 0);
 }
 
 async function compare(

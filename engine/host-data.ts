@@ -44,7 +44,7 @@ export function encode(op: string, data: HostData, dtype: DType): ArrayBufferVie
     case "u32":
       return data instanceof Uint32Array ? (data as Uint32Array<ArrayBuffer>) : whole(op, data, dtype, Uint32Array);
     case "bool":
-      return Uint32Array.from(data as ArrayLike<number>, (value) => (value ? 1 : 0));
+      return Uint32Array.from(data as ArrayLike<number>, (value) => (Number(value) === 0 ? 0 : 1));
     case "f16": {
       // Even length, so that the byte count is a multiple of four.
       const half = new Uint16Array(data.length + (data.length & 1));

@@ -114,6 +114,17 @@ export function noGrad<T>(fn: () => T): T {
   }
 }
 
+/** Runs `fn` as if no `noGrad` were around it: what it makes is for a derivative of its own. @internal */
+export function recorded<T>(fn: () => T): T {
+  const around = gradDepth;
+  gradDepth = 0;
+  try {
+    return fn();
+  } finally {
+    gradDepth = around;
+  }
+}
+
 /** Whether results are recorded for differentiation at the moment. */
 export const isRecording = (): boolean => gradDepth === 0;
 

@@ -23,6 +23,8 @@ export function moveInto(storage: Storage, slot: Storage): void {
   const { version } = storage;
   storage.owner = slot.owner;
   const leave = lieIn(storage, slot, 0);
+  // What lay there before is overwritten.
+  slot.skew += 1;
   storage.skew += version - storage.version;
   leave?.();
 }

@@ -74,7 +74,10 @@ export function randomNormal(n: number, key: RandomKey): Float32Array<ArrayBuffe
  * 2^32.
  */
 export function randomIntegers(n: number, low: number, high: number, key: RandomKey): Int32Array<ArrayBuffer> {
-  return Int32Array.from(randomWords(n, key), (word) => low + highProduct(word, high - low));
+  if (!(low < high)) throw new ArgumentError(`randomIntegers: low must be below high; got ${low} and ${high}.`);
+  // As on the GPU, of all 2^32 numbers the topmost is never drawn.
+  const span = Math.min(high - low, 2 ** 32 - 1);
+  return Int32Array.from(randomWords(n, key), (word) => low + highProduct(word, span));
 }
 
 /** `n` times 1 with probability p, else 0; p counts in multiples of 2^-24. */

@@ -2,7 +2,7 @@
 // Knows typed arrays only: no Tensor, no device, no files (those are safetensors-io.ts).
 // Checks follow the reference implementation (huggingface/safetensors, `Metadata::validate`), and are as strict.
 
-import { messageOf, nearest, what } from "../base/index.ts";
+import { isRecord, messageOf, nearest, what } from "../base/index.ts";
 import { floatBits, fromHalf, toHalf } from "./dtype.ts";
 import { FormatError } from "./errors.ts";
 import { formatShape, numel, type Shape } from "./shape.ts";
@@ -217,9 +217,6 @@ interface Entry {
   readonly end: number;
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> => {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-};
 const isDType = (value: unknown): value is string => typeof value === "string" && /^[A-Z][A-Z0-9_]{1,15}$/.test(value);
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 const isCounts = (value: unknown): value is number[] => Array.isArray(value) && value.every(isCount);

@@ -20,10 +20,10 @@ interface Feed {
   readonly from: Storage | ArrayBufferView<ArrayBuffer>;
 }
 
-/** What one run is fed with; `copies` go when it is encoded. */
+/** What one run is fed with; what is `held`, copies and memory of others, is let go when it is encoded. */
 export interface Feeds {
   readonly all: readonly Feed[];
-  readonly copies: readonly Storage[];
+  readonly held: readonly Storage[];
 }
 
 const feedOf = ({ storage, bytes }: Tensor, from: Feed["from"]): Feed => ({
@@ -72,7 +72,7 @@ export class Slots {
   }
 
   /** Writes what `take` found. */
-  feed(encoder: GPUCommandEncoder, { all, copies }: Feeds): void {
+  feed(encoder: GPUCommandEncoder, { all, held }: Feeds): void {
     const { stream, gpu } = this.#device;
     for (const { slot, bytes, from } of all) {
       if (from instanceof Storage) {
@@ -83,27 +83,27 @@ export class Slots {
         gpu.queue.writeBuffer(buffer, offset, from.buffer, from.byteOffset, from.byteLength);
       }
     }
-    for (const copy of copies) copy.release();
+    for (const storage of held) storage.release();
   }
 
   /**
    * The queue's writes go ahead of the run's copies, and these one after the other: what was overwritten by then is
-   * read from a copy.
+   * read from a copy. What is fed may be a gradient that the run takes from its leaf, so that it is held until then.
    */
   #apart(feeds: readonly Feed[]): Feeds {
     const written = new Set(feeds.filter(({ from }) => !(from instanceof Storage)).map(({ slot }) => slot));
-    const copies: Storage[] = [];
+    const held: Storage[] = [];
     const all = feeds.map((feed) => {
       const { slot, bytes, from } = feed;
       const isLost = from instanceof Storage && written.has(from);
       written.add(slot);
-      if (!isLost) return feed;
-      const copy = new Storage(from.bytes);
-      copies.push(copy);
-      this.#device.stream.push({ kind: "copy", from, to: copy, bytes });
-      return { slot, bytes, from: copy };
+      if (!(from instanceof Storage)) return feed;
+      const read = isLost ? new Storage(from.bytes) : from.retain();
+      if (isLost) this.#device.stream.push({ kind: "copy", from, to: read, bytes });
+      held.push(read);
+      return { slot, bytes, from: read };
     });
-    return { all, copies };
+    return { all, held };
   }
 
   #source(input: string, slot: Tensor, value: unknown): Feed["from"] {

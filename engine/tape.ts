@@ -111,7 +111,7 @@ export class Sweep {
     this.#createGraph = createGraph;
     const walk = (): void => {
       if (gradient) this.#shared.add(gradient.storage);
-      this.#receive(source as Source, gradient ? alias(gradient) : full(shape, 1, { dtype, device }));
+      this.#receive(source as Source, gradient ? alias(cast(gradient, dtype)) : full(shape, 1, { dtype, device }));
       for (let node = this.#order.pop(); node; node = this.#order.pop()) this.#step(node);
     };
     const sweep = new Scope();

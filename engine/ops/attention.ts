@@ -25,6 +25,7 @@ import { permute } from "./move.ts";
 import { add, mul, where } from "./pointwise.ts";
 import { softmax } from "./softmax.ts";
 import { triangleMask } from "./triangle.ts";
+import { cast } from "./view.ts";
 
 /** Options of attention. */
 export interface AttentionOptions {
@@ -153,7 +154,8 @@ function masked(operands: Readonly<Record<"q" | "k" | "v" | "mask", Tensor>>, ca
   const seen = causal
     ? where(triangleMask("tril", scores.shape, { diagonal: 0, device: q.device }), shown, Number.NEGATIVE_INFINITY)
     : shown;
-  return matmul(softmax(seen), v);
+  // A mask of f32 makes scores of f16 wider.
+  return matmul(cast(softmax(seen), v.dtype), v);
 }
 
 /**

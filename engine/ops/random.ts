@@ -31,6 +31,10 @@ export class Generator {
   #calls = 0;
   #recorder: Recorder | undefined;
   #recorded = 0;
+  /** The most draws that a recording has. */
+  #most = 0;
+  /** Of the state, when this last advanced: replays move it on. */
+  #version = 0;
 
   constructor(options: SeedOptions) {
     const { device, ...key } = readOptions("Generator", options, SEEDED);
@@ -51,17 +55,21 @@ export class Generator {
     if (recorder) this.#recorded = 0;
     else this.#calls = 0;
     dispatch(device, "Generator.advance", randomAdvance, {}, { state: this.#state }, {});
+    this.#version = this.#state.storage.version;
   }
 
   /** Number of the next draw within the step. A recording numbers its own, and always advances first. @internal */
   next(): number {
-    const { recorder } = this.#state.device.stream;
-    if (!recorder) return this.#calls++;
-    if (recorder !== this.#recorder) this.advance();
-    const call = this.#recorded++;
+    const { device, storage } = this.#state;
+    const { recorder } = device.stream;
+    if (recorder) {
+      if (recorder !== this.#recorder) this.advance();
+      this.#most = Math.max(this.#most, ++this.#recorded);
+      return this.#recorded - 1;
+    }
     // What is drawn outside shares the step with the latest replay, but not its numbers.
-    this.#calls = Math.max(this.#calls, this.#recorded);
-    return call;
+    if (storage.version !== this.#version) this.#calls = Math.max(this.#calls, this.#most);
+    return this.#calls++;
   }
 
   dispose(): void {

@@ -61,6 +61,8 @@ export const interpolate = positional("interpolate(x, options)", (x: Tensor, opt
   const { n, h, w, c } = imageOf("interpolate", x);
   const { size, scale, mode = "nearest", alignCorners = false } = readOptions("interpolate", options, OPTIONS);
   checkOneOf("interpolate", "mode", mode, ["nearest", "bilinear"]);
+  if (alignCorners && mode === "nearest")
+    throw new ArgumentError("interpolate: alignCorners goes with mode bilinear; got nearest.");
   if ((size === undefined) === (scale === undefined)) {
     throw new ArgumentError(
       `interpolate: size or scale must be given; got ${size === undefined ? "neither" : "both"}.`,

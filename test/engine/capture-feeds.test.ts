@@ -66,6 +66,30 @@ test("host data and scalars do not reach what another input still has to read", 
   scaled.dispose();
 });
 
+test("a gradient may be fed to the step that takes it from its leaf, flat or not", async () => {
+  for (const isFlat of [false, true]) {
+    const w = s.tensor(new Float32Array(N).fill(1)).requiresGrad();
+    const optimizer = isFlat ? new SGD([w], { lr: 1 }) : undefined;
+    const step = await s.capture({ state: [w], inputs: { g: { shape: [N], dtype: "f32" } } }, ({ g }) => {
+      s.noGrad(() => s.copyInto(w, s.sub(w, g)));
+      w.zeroGrad();
+    });
+    let memory = 0;
+    for (let turn = 1; turn <= 4; turn++) {
+      s.scope(() => s.backward(s.sum(s.mul(w, 2))));
+      step.run({ g: w.grad });
+      // Whoever takes memory now must not find the gradient's.
+      s.full([N], 99).dispose();
+      assert.equal([...(await w.read())], new Array(N).fill(1 - 2 * turn));
+      if (turn === 2) memory = device().memory().bytes;
+    }
+    assert.is(device().memory().bytes, memory);
+    step.dispose();
+    optimizer?.dispose();
+    optimizer?.flat.dispose();
+  }
+});
+
 test("what is refused has written nothing", async () => {
   const step = await s.capture({ inputs: { p: rows, q: rows }, scalars: { k: 1 } }, ({ p, q }, { k }) => ({
     p,

@@ -77,6 +77,12 @@ test("a captured step advances even where it was not told to", async () => {
   assert.equal(second, randomUniform(8, { seed: 3, step: 2 }));
   // The same step as the last replay, but another draw.
   assert.equal(await rand([8], { generator }).read(), randomUniform(8, { seed: 3, step: 2, call: 1 }));
+  // As little where a step of one's own lies in between.
+  generator.advance();
+  assert.equal(await rand([8], { generator }).read(), randomUniform(8, { seed: 3, step: 3 }));
+  assert.equal(await captured.run({}).read(), randomUniform(8, { seed: 3, step: 4 }));
+  for (const call of [1, 2])
+    assert.equal(await rand([8], { generator }).read(), randomUniform(8, { seed: 3, step: 4, call }));
 });
 
 test("a generator that a capture was not told of is refused", async () => {

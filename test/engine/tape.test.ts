@@ -1,7 +1,7 @@
 // Differentiation: accumulation, multiple uses, what is freed, what is refused.
 
 import * as s from "../../engine/index.ts";
-import { gpuSuite } from "../gpu.ts";
+import { device, gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
 import { messageOf } from "./messages.ts";
 
@@ -47,6 +47,33 @@ test("grad and valueAndGrad leave their arguments alone", async () => {
   const { value, grads } = s.valueAndGrad((a: s.Tensor, b: s.Tensor) => s.sum(s.mul(a, b)))(x, x);
   assert.is(await value.item(), 13);
   assert.equal(await values(grads[1] as s.Tensor), [2, 3]);
+});
+
+test("grad differentiates inside noGrad, and inside the vjp of an op, where its results are constants", async () => {
+  const slope = (x: s.Tensor) => s.grad((a: s.Tensor) => s.sum(s.mul(a, s.mul(a, k))))(x)[0]!;
+  const k = s.tensor([3]).requiresGrad();
+  const x = s.tensor([1, 2]).requiresGrad();
+  const found = s.noGrad(() => slope(x));
+  assert.equal([...(await found.read())], [6, 12]);
+  assert.not.ok(found.isDifferentiable);
+  // Recomputed backwards: its own derivative is of a function that its forward pass did not record.
+  const square = s.defineOp({
+    name: "recomputed",
+    operands: { x: "f32" },
+    infer: ({ x }) => ({ y: x }),
+    saves: ["x"],
+    vjp: (g, at) => ({ x: () => s.grad((a: s.Tensor) => s.sum(s.mul(s.mul(a, a), g)))(at.value("x"))[0]! }),
+  });
+  s.backward(s.sum(square({ x }, {}).y));
+  assert.equal([...(await x.grad.read())], [2, 4]);
+});
+
+test("an upstream gradient is taken in the result's dtype", async () => {
+  if (!device().info.hasF16) return;
+  const a = s.tensor([1, 2, 3, 4], { shape: [2, 2], dtype: "f16" }).requiresGrad();
+  const b = s.tensor([1, 0, 0, 1], { shape: [2, 2], dtype: "f16" });
+  s.matmul(a, b).backward({ gradient: s.tensor([1, 2, 3, 4], { shape: [2, 2] }) });
+  assert.equal([...(await a.grad.read())], [1, 2, 3, 4]);
 });
 
 test("an upstream gradient weighs the outputs", async () => {
@@ -140,6 +167,20 @@ test("what cannot be differentiated says why", () => {
   assert.is(
     messageOf(() => s.tensor(Int32Array.of(1)).requiresGrad()),
     "DTypeError: requiresGrad: the dtype must be f32 or f16; got i32[1].",
+  );
+});
+
+test("a gradient in the flat buffer is noticed to be gone when another takes its place", () => {
+  const w = s.tensor([1, 2]).requiresGrad();
+  const flat = s.flatten([w]);
+  const v = s.tensor([3, 4]).requiresGrad();
+  s.backward(s.sum(s.mul(w, 1)));
+  const kept = s.sum(s.mul(v, w.grad.detach()));
+  flat.zeroGrad();
+  s.backward(s.sum(s.mul(w, 5)));
+  assert.match(
+    messageOf(() => s.backward(kept)),
+    /values that mul saved must be unchanged; b, f32\[2\], was written in place afterwards\.$/,
   );
 });
 
