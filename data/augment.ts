@@ -68,7 +68,7 @@ export const AUGMENTATION = {
     basis: "torchvision: 0.08",
   }),
   jitter: option.list(undefined, "augmentation: how much brightness, contrast, saturation and, if asked, hue change", {
-    must: "three or four numbers within 0 and 1: 0.4,0.4,0.4,0.1",
+    must: "three or four numbers within 0 and 1, the fourth up to 0.5: 0.4,0.4,0.4,0.1",
     ...{ min: 0, max: 1, length: [3, 4] },
     basis: "torchvision",
   }),
@@ -140,7 +140,11 @@ function checkOptions(options: AugmentOptions, shape: ImageShape): void {
     zoom === undefined || !crop,
     () => `augment: zoom and crop must not both be given, as each cuts out; got ${zoom} and ${crop}.`,
   );
-  const channels = shape[2];
+  const [height, width, channels] = shape;
+  ensure(
+    (crop ?? 0) <= Math.min(height, width),
+    () => `augment: crop must be at most the side of images of ${height} x ${width}; got ${crop}.`,
+  );
   ensure(
     jitter === undefined || channels === 1 || channels === 3,
     () => `augment: jitter must have images of 1 or 3 channels; got ${channels}.`,

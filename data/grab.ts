@@ -14,14 +14,7 @@ export interface Rgba {
 export type PictureSource = Drawable | Rgba | Blob;
 
 /** What a canvas draws; named one by one, since the declarations of a platform may lack some. */
-type Drawable =
-  | HTMLCanvasElement
-  | HTMLImageElement
-  | HTMLVideoElement
-  | ImageBitmap
-  | OffscreenCanvas
-  | SVGImageElement
-  | VideoFrame;
+type Drawable = HTMLCanvasElement | HTMLImageElement | HTMLVideoElement | ImageBitmap | OffscreenCanvas | VideoFrame;
 
 const isRgba = (given: object): given is Rgba => "data" in given && given.data instanceof Uint8ClampedArray;
 

@@ -5,7 +5,7 @@
 const PLATFORM = [
   ...["GPU", "GPUAdapter", "GPUBindGroup", "GPUBindGroupLayout", "GPUBuffer", "GPUCommandEncoder"],
   ...["GPUComputePipeline", "GPUDevice", "GPUSupportedLimits"],
-  ...["HTMLCanvasElement", "HTMLImageElement", "HTMLVideoElement", "ImageBitmap", "OffscreenCanvas", "SVGImageElement"],
+  ...["HTMLCanvasElement", "HTMLImageElement", "HTMLVideoElement", "ImageBitmap", "OffscreenCanvas"],
   ...["AbortSignal", "Blob", "Response", "URL", "VideoFrame"],
 ];
 

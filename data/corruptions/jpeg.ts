@@ -3,7 +3,7 @@
 
 import { exactly } from "../../base/index.ts";
 import { sinCos } from "../numeric.ts";
-import { blank, boxResized, clip, drawn, type Pixels } from "./pixels.ts";
+import { blank, clip, drawn, type Pixels } from "./pixels.ts";
 
 // biome-ignore format: a table as the standard prints it (ITU-T T.81, Annex K)
 const LUMINANCE = [
@@ -63,6 +63,28 @@ function quantised({ height, width, data }: Pixels, table: readonly number[]): P
   return out;
 }
 
+/** Of one channel, means of two by two; the last row or column twice where a side is odd. */
+const halved = ({ height, width, data }: Pixels): Pixels =>
+  drawn(Math.ceil(height / 2), Math.ceil(width / 2), 1, (i, j) => {
+    const row = (k: number) => width * Math.min(2 * i + k, height - 1);
+    const [left, right] = [2 * j, Math.min(2 * j + 1, width - 1)];
+    return (data[row(0) + left]! + data[row(0) + right]! + data[row(1) + left]! + data[row(1) + right]!) / 4;
+  });
+
+/** Back again, by three parts of what is nearest and one of what lies beyond, along each side, as decoders do it. */
+const doubled = (x: Pixels, height: number, width: number): Pixels =>
+  drawn(height, width, 1, (i, j) => {
+    const [near, far] = nearest(i, x.height).map((row) => row * x.width) as [number, number];
+    const [left, right] = nearest(j, x.width);
+    return (9 * x.data[near + left]! + 3 * (x.data[near + right]! + x.data[far + left]!) + x.data[far + right]!) / 16;
+  });
+
+/** The places of half a side that lie nearest to a place of all of it, and next to that. */
+const nearest = (at: number, side: number): [number, number] => {
+  const near = Math.floor(at / 2);
+  return [near, clip(near + (at % 2 === 0 ? -1 : 1), 0, side - 1)];
+};
+
 /** A picture as JPEG of that quality gives it back; of other than three channels each by itself, as luminance. */
 export function jpegQuantised(x: Pixels, quality: number): Pixels {
   const { height, width, channels } = x;
@@ -87,8 +109,7 @@ export function jpegQuantised(x: Pixels, quality: number): Pixels {
   const chroma = [2, 0].map((c) => {
     const share = c === 2 ? 1.772 : 1.402;
     const full = layer((at) => (value(at + c) - luma.data[at / 3]!) / share + 128);
-    const half = boxResized(full, Math.ceil(height / 2), Math.ceil(width / 2));
-    return boxResized(quantised(half, coarse), height, width);
+    return doubled(quantised(halved(full), coarse), height, width);
   });
   return merged([quantised(luma, fine), ...chroma], (parts, c) => {
     const [y, cb, cr] = exactly(parts, 3);

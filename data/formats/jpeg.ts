@@ -125,7 +125,10 @@ async function decodeRgba(
     making = undefined;
     throw error;
   });
-  codec ??= make((text) => void complaints.push(text));
+  codec ??= make((text) => void complaints.push(text)).catch((error: unknown) => {
+    codec = undefined;
+    throw error;
+  });
   const { decode } = await codec;
   complaints = [];
   try {

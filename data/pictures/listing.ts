@@ -45,7 +45,9 @@ export async function listPictures(dir: string): Promise<Listing> {
   const parts = (["train", "validation", "calibration", "test"] as const).flatMap((part) =>
     top.filter((name) => PART_FOLDERS[part].includes(name.toLowerCase())).map((name) => [part, name] as const),
   );
-  const isDivided = parts.some(([part]) => part === "train");
+  // A class may be called train: pictures lie in its folder, and folders of classes in that of a part.
+  const inTrain = parts.flatMap(([part, name]) => (part === "train" ? [foldersIn(`${dir}/${name}`)] : []));
+  const isDivided = (await Promise.all(inTrain)).some((folders) => folders.length > 0);
   const places: Place[] = [];
   for (const [part, folder] of isDivided ? parts : [["all", ""] as const]) {
     for (const name of folder === "" ? top : await foldersIn(`${dir}/${folder}`))

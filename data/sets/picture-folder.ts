@@ -133,7 +133,14 @@ function divide(
   const shared = isShared
     ? drawParts({ rows: held, labels, digests }, { calibration: Math.floor(held.length / 2) }, seed)
     : undefined;
-  const most = amounts.train === undefined ? pool.length : countOf(amounts.train, pool.length);
+  const most = amounts.train === undefined ? drawn.train.length : countOf(amounts.train, pool.length);
+  // Shares are of all pictures, and rounded.
+  ensure(
+    most <= drawn.train.length || (amounts.train ?? 0) < 1,
+    () =>
+      `pictureFolder: train must leave what the other parts of ${dir} take; got ${most} of ${drawn.train.length} left.`,
+    { file: dir },
+  );
   return {
     train: drawn.train.subarray(0, most),
     validation: shared?.train ?? (held.length > 0 ? Int32Array.from(held) : drawn.validation),

@@ -126,7 +126,7 @@ test("augmentation comes by flags, and a run says what its calibration pictures 
   const wrong = await run(...own, "--train.jitter", "0.4", "--name", "wrong");
   assert.equal(wrong, {
     code: 1,
-    text: "train: --train.jitter must be three or four numbers within 0 and 1: 0.4,0.4,0.4,0.1; got [0.4].",
+    text: "train: --train.jitter must be three or four numbers within 0 and 1, the fourth up to 0.5: 0.4,0.4,0.4,0.1; got [0.4].",
   });
 });
 

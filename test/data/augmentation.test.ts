@@ -193,4 +193,12 @@ test("what flags ask for is a function of seed, epoch and sample: a resumed run 
     "DataError",
     "augment: zoom and crop must not both be given, as each cuts out; got 0.5 and 2.",
   );
+  const [height, width] = data.shape;
+  const side = Math.min(height, width);
+  loader({ augment: { crop: side } }).at({ epoch: 0, batch: 0 });
+  await failsWith(
+    () => loader({ augment: { crop: side + 1 } }),
+    "DataError",
+    `augment: crop must be at most the side of images of ${height} x ${width}; got ${side + 1}.`,
+  );
 });

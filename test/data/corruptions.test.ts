@@ -253,6 +253,15 @@ test("JPEG of the best quality all but keeps an image, and quantises a block as 
   const x = picture(20, 27, 3, (at) => 0.5 + 0.4 * Math.sin(at / 40));
   assert.ok(apart(jpegQuantised(x, 100).data, x.data) < 0.012);
   assert.ok(apart(jpegQuantised(x, 10).data, x.data) > apart(jpegQuantised(x, 60).data, x.data));
+  // Chroma comes back by three parts of the nearest half and one of the next: a step of colour is spread over four
+  // pixels.
+  const red = picture(2, 8, 3, (at) => (at % 3 === 0 && Math.floor(at / 3) % 8 >= 4 ? 0.75 : 0.5));
+  const step4 = Array.from({ length: 8 }, (_, j) => jpegQuantised(red, 100).data[3 * j]! - 0.5);
+  [0, 0, 0, 1 / 4, 3 / 4, 1, 1, 1].forEach((share, j) => {
+    // Luma, 0.299 of it, is not halved.
+    const want = 0.25 * ((j >= 4 ? 0.299 : 0) + 0.701 * share);
+    assert.ok(Math.abs(step4[j]! - want) < 0.015, `${j}: ${step4[j]} for ${want}`);
+  });
   // One block of one cosine: its coefficient, to the table's step.
   const [u, v, amplitude] = [0, 2, 53];
   const wave = picture(8, 8, 1, (at) => (128 + amplitude * Math.cos(((2 * (at % 8) + 1) * v * Math.PI) / 16)) / 255);

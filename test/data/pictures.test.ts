@@ -247,6 +247,15 @@ test("a folder is drawn into parts by shares, every class alike, by seed; nothin
   assert.ok(Math.abs(mean[1]! - 9 / 255) < 1e-12, `mean ${mean}`);
 });
 
+test("a class may be called as a part is: pictures lie in its folder, and folders in that of a part", async () => {
+  const files = Object.fromEntries(
+    ["bus", "train"].flatMap((name) => [1, 2, 3].map((i) => [`${name}/${i}.png`, plain(i)])),
+  );
+  const options = { size: [4], cache, validation: 0, calibration: 0, test: 0 };
+  const { train } = await pictureFolder(write("vehicles", files), options);
+  assert.equal([train.classes, train.size], [["bus", "train"], 6]);
+});
+
 test("pictures are decoded once, until a file changes; a loader reads them where they lie", async () => {
   const dir = pets();
   const cache = join(work, "own cache");
@@ -418,6 +427,12 @@ test("a folder that cannot be a data set is refused, and a damaged picture in it
     [],
   );
   copyFileSync(join(folder, "base420.jpg"), join(hurt, "b/1.jpg"));
+  await fails(hurt, `pictureFolder: train must leave what the other parts of ${hurt} take; got 2 of 1 left.`, {
+    train: 2,
+    validation: 0,
+    test: 1,
+    calibration: 0,
+  });
   await fails(hurt, `pictureFolder: the held-out parts must leave pictures of ${hurt} to train on; got 3 of 2.`, {
     validation: 1,
     test: 1,
