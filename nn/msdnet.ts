@@ -4,7 +4,16 @@
 // without parameters.
 
 import { firstOf, type Kinds, lastOf } from "../base/index.ts";
-import { ArgumentError, concat, type Device, readOptions, reshape, slice, type Tensor } from "../engine/functions.ts";
+import {
+  ArgumentError,
+  concat,
+  type Device,
+  readOptions,
+  reshape,
+  ShapeError,
+  slice,
+  type Tensor,
+} from "../engine/functions.ts";
 import { Backbone, checkClasses, type Stage } from "./backbone.ts";
 import { Init } from "./init.ts";
 import { BatchNorm2d, Conv2d, globalAveragePool, Linear } from "./layers.ts";
@@ -380,8 +389,13 @@ export class MSDNet extends Backbone {
   #unpack(i: number, packed: Tensor, from = 0): Tensor[] {
     const rows = firstOf(packed.shape);
     const maps = this.#maps[i]!;
-    if (maps.length === 1) return [reshape(packed, [rows, ...firstOf(maps)])];
     const sizes = maps.map(([height, width, channels]) => height * width * channels);
+    const [wanted, given] = [sizes.reduce((sum, size) => sum + size, 0), lastOf(packed.shape)];
+    if (given !== wanted)
+      throw new ShapeError(
+        `msdnet: images must be of ${this.input.join(" x ")}; behind block ${i + 1} there are ${given} values an image, not ${wanted}.`,
+      );
+    if (maps.length === 1) return [reshape(packed, [rows, ...firstOf(maps)])];
     return maps.slice(from).map((shape, at) => {
       const start = sizes.slice(0, from + at).reduce((sum, size) => sum + size, 0);
       const part = slice(packed, { starts: [0, start], ends: [rows, start + sizes[from + at]!] });

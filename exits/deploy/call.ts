@@ -20,6 +20,8 @@ export class Call {
   readonly #exits: Int32Array;
   readonly #scores: Float32Array;
   #strange: readonly number[];
+  /** Images whose scores are no numbers. */
+  readonly #unanswered: number[] = [];
 
   /** @throws ArgumentError for images with pixels that are no numbers, where that is an error. */
   constructor(given: GivenImages, notFinite: "error" | "mark", patience: number | undefined) {
@@ -52,7 +54,7 @@ export class Call {
     if (this.#isRefusing) refuseStrange(this.#strange);
   }
 
-  /** Results, row k of which is image `at(k)`'s; undefined: nobody's, yet. @throws ArgumentError for NaN. */
+  /** Results, row k of which is image `at(k)`'s; undefined: nobody's, yet. */
   take([answers = [], exits = [], scores = []]: Found, rows: number, at: (k: number) => number | undefined): void {
     for (let k = 0; k < rows; k++) {
       const i = at(k);
@@ -60,18 +62,17 @@ export class Call {
       this.#classes[i] = answers[k]!;
       this.#exits[i] = exits[k]!;
       this.#scores[i] = scores[k]!;
-      if (Number.isNaN(scores[k])) this.#refuseNaN(i);
+      if (Number.isNaN(scores[k])) this.#unanswered.push(i);
     }
   }
 
-  /** An answer that is no number though the pixels are: the network's own fault, whatever becomes of strange images. */
-  #refuseNaN(i: number): void {
-    if (!this.#strange.includes(i)) throw new StrangeLogits(i);
-  }
-
-  /** All answers, once they have come; `macs` of each exit. */
+  /** All answers, once they have come; `macs` of each exit. @throws ArgumentError for logits that are no numbers. */
   async answers(macs: readonly number[]): Promise<Answers> {
     await Promise.all(this.#batches);
+    // No answer though the pixels are numbers: the network's own fault, whatever becomes of strange images. Those may
+    // be known behind other batches only.
+    const unanswered = this.#unanswered.find((i) => !this.#strange.includes(i));
+    if (unanswered !== undefined) throw new StrangeLogits(unanswered);
     const [classes, exits, scores] = [this.#classes, this.#exits, this.#scores];
     const cost = Float64Array.from(take(macs, exits));
     for (const i of this.#strange) {

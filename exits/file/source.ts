@@ -56,7 +56,8 @@ export async function readFrom<T>(given: ModelSource, options: ReadModelOptions,
     if (copy) await cache?.put(url, copy).catch(() => {});
     return model;
   } catch (error) {
-    await copy?.body?.cancel().catch(() => {});
+    // A branch of a stream that is cancelled waits for the other.
+    for (const body of [copy?.body, response.body]) void body?.cancel().catch(() => {});
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 // Exit weights: how much each exit counts in the loss, the same for all, given, rising with depth, or growing over the
 // epochs.
 
-import type { Option } from "../../base/index.ts";
+import { isRecord, type Option } from "../../base/index.ts";
 import { ArgumentError } from "../../engine/functions.ts";
 import { checkEpoch, checkPerExit } from "./losses.ts";
 import type { Epoch } from "./method.ts";
@@ -27,8 +27,8 @@ const isWeight = (value: unknown): boolean => typeof value === "number" && value
 const areWeights = (value: unknown): boolean => Array.isArray(value) && value.every(isWeight);
 
 function isExitWeights(value: unknown): boolean {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return isWeight(value) || areWeights(value);
-  const { first, last, sdn, ...more } = value as Readonly<Record<string, unknown>>;
+  if (!isRecord(value)) return isWeight(value) || areWeights(value);
+  const { first, last, sdn, ...more } = value;
   if (Object.keys(more).length > 0) return false;
   if (sdn !== undefined) return first === undefined && last === undefined && areWeights(sdn);
   return isWeight(first) && isWeight(last);

@@ -185,7 +185,7 @@ export interface TrainingPlan {
 const CONTROL = {
   control: option.toggle(
     false,
-    "train its control instead: the same network, phases, recipe and exit weights, but by cross-entropy alone, without a teacher or gates",
+    "train its control: the same network, phases, recipe and exit weights, by cross-entropy alone, without teacher or gates",
   ),
 } as const;
 
@@ -203,7 +203,7 @@ export interface Method<S extends OptionSet = OptionSet> {
 /** The same phases, each track of which minimises what its control does; nothing is fitted behind them. */
 function controlled(phases: readonly [Phase, ...Phase[]], labelSmoothing: number): readonly [Phase, ...Phase[]] {
   const plain = weightedCrossEntropy(labelSmoothing);
-  const control = ({ attack: _, skips: __, ...track }: Track): Track => ({ ...track, loss: track.control ?? plain });
+  const control = ({ skips: _, ...track }: Track): Track => ({ ...track, loss: track.control ?? plain });
   return phases.map(({ fits: _, ...phase }) => ({
     ...phase,
     tracks: phase.tracks.map(control),

@@ -108,7 +108,10 @@ const OPTIONS = {
   labelSmoothing: labelSmoothing(0),
 } as const;
 
-/** sum_j w_j mean(CE_j + CE_j(attacked) + alpha `neighbourLosses`_j + beta `orthogonalLosses`_j). */
+/**
+ * sum_j w_j mean(CE_j + CE_j(attacked) + alpha `neighbourLosses`_j + beta `orthogonalLosses`_j). Its control is trained
+ * on attacked images too, by labels alone: what differs is what exits learn from one another.
+ */
 export const neoKd: Method<typeof OPTIONS> = defineMethod({
   name: "neo-kd",
   about: "attacked images are answered as neighbouring exits answer clean ones, and exits believe in different errors",
@@ -118,20 +121,23 @@ export const neoKd: Method<typeof OPTIONS> = defineMethod({
     arxiv: "2311.00428",
   },
   options: OPTIONS,
-  phases: ({ epsilon, stepSize, steps, alpha, beta, exitWeights, labelSmoothing: smoothing }) =>
-    once({
-      attack: { epsilon, stepSize, steps },
-      exitWeights: (exits, at) => exitWeightsAt("neo-kd", exitWeights, exits, at),
-      loss: byOneLabel("neo-kd", "an attack", (seen) => {
+  phases: ({ epsilon, stepSize, steps, alpha, beta, exitWeights, labelSmoothing: smoothing }) => {
+    /** By the labels of clean and attacked images, and what exits learn from one another besides. */
+    const lossOf = (soft: (answers: AttackedLogits) => Tensor | 0) =>
+      byOneLabel("neo-kd", "an attack", (seen) => {
         const { logits: clean, attacked, labels, exitWeights: weights } = seen;
         if (!attacked) throw new ArgumentError("neo-kd: the answers to attacked images must be given; got none.");
-        const answers = { clean, attacked, labels };
         const hard = add(
           exitCrossEntropy(seen, smoothing),
           exitCrossEntropy({ logits: attacked, labels, mixed: undefined }, smoothing),
         );
-        const soft = add(mul(neighbourLosses(answers), alpha), mul(orthogonalLosses(answers), beta));
-        return weighExits(exitMeans(add(hard, soft)), weights);
-      }),
-    }),
+        return weighExits(exitMeans(add(hard, soft({ clean, attacked, labels }))), weights);
+      });
+    return once({
+      attack: { epsilon, stepSize, steps },
+      exitWeights: (exits, at) => exitWeightsAt("neo-kd", exitWeights, exits, at),
+      loss: lossOf((answers) => add(mul(neighbourLosses(answers), alpha), mul(orthogonalLosses(answers), beta))),
+      control: lossOf(() => 0),
+    });
+  },
 });

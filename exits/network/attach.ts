@@ -1,7 +1,7 @@
 // Makes a backbone a network with several exits: which stages they stand behind, their heads, and what a method puts
 // around these.
 
-import { type Kinds, SEED, what } from "../../base/index.ts";
+import { type Kinds, lastOf, SEED, what } from "../../base/index.ts";
 import { ArgumentError, readOptions } from "../../engine/functions.ts";
 import { Backbone, describeStages, Init } from "../../nn/index.ts";
 import type { Head, HeadFactory, HeadRecord, HeadSite, HeadWrap } from "./heads/head.ts";
@@ -83,7 +83,7 @@ export function multiExit(backbone: Backbone, options: MultiExitOptions): MultiE
   const sites = at.map(
     (stage): HeadSite => ({
       stage: stages[stage]!,
-      behind: stages.length - 1 - stage,
+      deepest: lastOf(stages),
       classes: backbone.classes,
       init,
     }),

@@ -1,7 +1,7 @@
 // Checkpoints: one safetensors file with everything that a run needs to go on as if it had never stopped. It appears
 // under its name only when it is complete, so a process may be killed at any moment.
 
-import { isCount, what } from "../../base/index.ts";
+import { isCount, isRecord, what } from "../../base/index.ts";
 import {
   ArgumentError,
   FormatError,
@@ -131,9 +131,7 @@ export function firstDifference(
   b: unknown,
   path = "",
 ): readonly [path: string, a: unknown, b: unknown] | undefined {
-  const isObject = (value: unknown): value is Record<string, unknown> =>
-    typeof value === "object" && value !== null && !Array.isArray(value);
-  if (!isObject(a) || !isObject(b)) return JSON.stringify(a) === JSON.stringify(b) ? undefined : [path, a, b];
+  if (!isRecord(a) || !isRecord(b)) return JSON.stringify(a) === JSON.stringify(b) ? undefined : [path, a, b];
   for (const key of new Set([...Object.keys(a), ...Object.keys(b)])) {
     const found = firstDifference(a[key], b[key], path === "" ? key : `${path}.${key}`);
     if (found) return found;

@@ -28,16 +28,27 @@ export function checkBeginnings(
   }
 }
 
-/** Refuses to freeze all that a phase trains, before the phases in front of it are done. @throws ArgumentError */
+/**
+ * Refuses to freeze all that a phase trains, or anything that one fits, before the phases in front of it are done.
+ * @throws ArgumentError
+ */
 export function checkUnfrozen(net: MultiExit, phases: readonly Phase[], freeze: readonly string[] = []): void {
+  if (freeze.length === 0) return;
   const names = [...net.namedParameters().keys()];
-  const idle = phases.find(({ tracks }) => tracks.some(({ trains }) => trains && !names.some(trains)));
-  if (freeze.length === 0 || !idle) return;
-  const given = freeze.map((beginning) => JSON.stringify(beginning)).join(", ");
-  throw new ArgumentError(
-    `train: freeze must leave every phase of the method something to train; got ${given}, which leaves nothing to ${idle.name}.`,
-  );
+  const refuse = (wanted: string, why: string) => {
+    const given = freeze.map((beginning) => JSON.stringify(beginning)).join(", ");
+    throw new ArgumentError(`train: freeze must leave ${wanted}; got ${given}, which ${why}.`);
+  };
+  for (const { name, tracks, fits } of phases) {
+    if (tracks.some(({ trains }) => trains && !names.some(trains)))
+      refuse("every phase of the method something to train", `leaves nothing to ${name}`);
+    const fitted = names.find((parameter) => fits?.part(parameter) && isFrozen(parameter, freeze));
+    if (fitted !== undefined) refuse("what the method fits", `has ${fitted}, to which ${name} gives other values`);
+  }
 }
+
+const isFrozen = (name: string, freeze: readonly string[]): boolean =>
+  freeze.some((beginning) => name.startsWith(beginning));
 
 /**
  * A method's phases without what is frozen, and with the last one going on for what further epochs there are: each with
@@ -54,12 +65,13 @@ export function tunePhases(
   const all = [...phases, ...more];
   if (freeze.length === 0) return all;
   const unfrozen = (part: Part | undefined): Part => {
-    return (name) => (part?.(name) ?? true) && !freeze.some((beginning) => name.startsWith(beginning));
+    return (name) => (part?.(name) ?? true) && !isFrozen(name, freeze);
   };
   return all.map((phase) => {
     const [first, ...rest] = phase.tracks;
     const tuned = <T extends { readonly trains?: Part }>(track: T): T => ({ ...track, trains: unfrozen(track.trains) });
-    return { ...phase, tracks: [tuned(first), ...rest.map(tuned)] };
+    const anew = phase.anew && { anew: unfrozen(phase.anew) };
+    return { ...phase, ...anew, tracks: [tuned(first), ...rest.map(tuned)] };
   });
 }
 

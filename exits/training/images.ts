@@ -93,8 +93,8 @@ export function shuffledBatches(
   };
 }
 
-function pick({ images, labels, shape }: ImageSet, rows: Int32Array): ImageBatch {
-  const pixels = shape[0] * shape[1] * shape[2];
+function pick({ images, labels, size }: ImageSet, rows: Int32Array): ImageBatch {
+  const pixels = images.length / size;
   const picked = new Uint8Array(rows.length * pixels);
   rows.forEach((row, i) => {
     picked.set(images.subarray(row * pixels, (row + 1) * pixels), i * pixels);
@@ -124,7 +124,7 @@ export function checkImages(
   }
   if (set.size === 0) throw new ArgumentError(`${op}: there must be images; got none in ${name}/${split}.`);
   checkArrays(op, set);
-  const values = set.size * set.shape[0] * set.shape[1] * set.shape[2];
+  const values = set.shape.reduce((n, extent) => n * extent, set.size);
   for (const [part, length, wanted] of [
     ["bytes of images", set.images.length, values],
     ["labels", set.labels.length, set.size],

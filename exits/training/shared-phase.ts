@@ -70,8 +70,9 @@ export class SharedPhase {
     const { phase, recipe, steps } = firstOf(spans);
     const { sharedAs, isTaught: asks = true, tracks, prepare } = phase;
     const architecture = architectureOf(net);
-    // What it prepares lies in no shared file.
-    const isAlone = spans.length < 2 || prepare || (isTaught && asks) || identity["batches"] === "given";
+    // What it prepares lies in no shared file, and what is frozen may come from another.
+    const isAlone =
+      spans.length < 2 || prepare || recipe.freeze || (isTaught && asks) || identity["batches"] === "given";
     if (sharedAs === undefined || !architecture || isAlone) return undefined;
     const trained = [...net.state()].filter(([name]) => tracks.some(({ trains }) => trains?.(name) ?? true));
     const tensors = new Map([

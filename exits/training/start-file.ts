@@ -18,7 +18,7 @@ import { under } from "../run/checkpoint.ts";
 import { digest } from "../run/digest.ts";
 import { isIntact } from "../run/seal.ts";
 
-/** What became of the weights that a run starts from; names are the file's. */
+/** What became of the weights that a run starts from; names are the file's, heads counted as here. */
 export interface StartReport extends LoadReport {
   readonly path: string;
   /** Tensors of the network that were taken from the file, */
@@ -88,7 +88,8 @@ function read(net: MultiExit, file: SafetensorsFile): LoadReport {
   if (isOwn(file)) {
     const prefix = OWN[metadata["format"] ?? ""] ?? "";
     const own = prefix === "" ? tensors : under(tensors, prefix);
-    return net.loadState(own as ReadonlyMap<string, StateTensor>, { strict: false });
+    const there = stagesIn(metadata) ?? earlyStages(net);
+    return net.loadState(byStage(net, own as ReadonlyMap<string, StateTensor>, there), { strict: false });
   }
   return loadTorch(net, tensors, { strict: false, renames: renamesFor(net, tensors) });
 }
@@ -119,7 +120,7 @@ function renamesFor(net: MultiExit, tensors: ReadonlyMap<string, StoredTensor>):
   const names = [...tensors.keys()].map((name) => name.replace(WRAPPED, ""));
   if (names.some((name) => /^(backbone\.|heads\.\d)/.test(name)))
     return { fromFile: (name) => TORCHVISION.fromFile(name.replace(WRAPPED, "")), toFile: TORCHVISION.toFile };
-  if (net.backbone instanceof MSDNet) return ofMsdnet(net.exits - 1);
+  if (net.backbone instanceof MSDNet) return ofMsdnet(net, net.backbone.stages.length);
   const timm = timmRenames(names);
   const isTransformer = names.includes("class_token");
   return {
@@ -132,17 +133,51 @@ function renamesFor(net: MultiExit, tensors: ReadonlyMap<string, StoredTensor>):
   };
 }
 
-/** The authors' code counts the classifiers of all exits in one list; the last one is the backbone's here. */
-const ofMsdnet = (last: number): Renames => ({
-  fromFile: (name) =>
-    name
-      .replace(WRAPPED, "")
-      .replace(new RegExp(`^classifier\\.${last}\\.`), "backbone.classifier.")
-      .replace(/^classifier\./, "heads.")
-      .replace(/^blocks\./, "backbone.blocks."),
-  toFile: (name) =>
-    name
-      .replace(/^backbone\.classifier\./, `classifier.${last}.`)
-      .replace(/^heads\./, "classifier.")
-      .replace(/^backbone\./, ""),
-});
+/** The authors' code has a classifier behind each block; here exits have theirs, and the backbone that of the last. */
+function ofMsdnet(net: MultiExit, blocks: number): Renames {
+  const names = [...net.namedParameters().keys()];
+  const heads = earlyStages(net).map((stage, j): readonly [string, string] => {
+    const own = names.flatMap((name) => name.match(`^heads\\.${j}\\.(inner\\.)*`)?.[0] ?? []);
+    return [`classifier.${Number(stage.slice("block".length)) - 1}.`, own[0] ?? `heads.${j}.`];
+  });
+  const last = [`classifier.${blocks - 1}.`, "backbone.classifier."] as const;
+  const pairs = [...heads, last, ["blocks.", "backbone.blocks."] as const];
+  const renamed = (name: string, from: 0 | 1) => {
+    const pair = pairs.find((each) => name.startsWith(each[from]));
+    return pair ? pair[1 - from] + name.slice(pair[from].length) : name;
+  };
+  return { fromFile: (name) => renamed(name.replace(WRAPPED, ""), 0), toFile: (name) => renamed(name, 1) };
+}
+
+/** The stages that early exits follow. */
+const earlyStages = (net: MultiExit): readonly string[] =>
+  net
+    .describe()
+    .slice(0, -1)
+    .map(({ stage }) => stage);
+
+/** The same of a file's network, where it says so. */
+function stagesIn({ run, architecture }: SafetensorsFile["metadata"]): readonly string[] | undefined {
+  const { exits } = JSON.parse(architecture ?? "{}") as { readonly exits?: readonly string[] };
+  const { network } = (JSON.parse(run ?? "{}") ?? {}) as { readonly network?: Readonly<Record<string, unknown>> };
+  return (
+    exits ??
+    (network &&
+      Object.keys(network)
+        .filter((key) => key !== "classes")
+        .slice(0, -1))
+  );
+}
+
+/** Heads under the numbers that exits behind the same stages have here; those of other stages fit nowhere. */
+function byStage<T>(net: MultiExit, tensors: ReadonlyMap<string, T>, there: readonly string[]): ReadonlyMap<string, T> {
+  const here = earlyStages(net);
+  if (here.join() === there.join()) return tensors;
+  const renamed = (name: string) =>
+    name.replace(/^heads\.(\d+)\./, (beginning, j) => {
+      const stage = there[Number(j)];
+      const at = stage === undefined ? here.length : here.indexOf(stage);
+      return at < 0 ? `${stage}: ${beginning}` : `heads.${at}.`;
+    });
+  return new Map([...tensors].map(([name, tensor]) => [renamed(name), tensor]));
+}

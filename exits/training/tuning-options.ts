@@ -1,14 +1,12 @@
 // Options of fine-tuning, as data that can stand in a configuration file.
 
-import { type Option, option } from "../../base/index.ts";
+import { isRecord, type Option, option } from "../../base/index.ts";
 
 /** Factors of the learning rate by the beginnings of names. */
 export type RateFactors = Readonly<Record<string, number>>;
 
 const isFactors = (value: unknown): boolean =>
-  typeof value === "object" &&
-  value !== null &&
-  !Array.isArray(value) &&
+  isRecord(value) &&
   Object.values(value).every((factor) => typeof factor === "number" && factor > 0 && Number.isFinite(factor));
 
 /** `backbone.=0.1,heads.=2` */
@@ -30,21 +28,13 @@ const rateFactor: Option<RateFactors | undefined> = {
 
 /** Options of fine-tuning; a part of every recipe. */
 export const FINE_TUNING = {
-  freeze: option.words(
-    undefined,
-    "parameters that stay as they are, by how their names begin",
-    "a list, backbone.,heads.0.",
-  ),
+  freeze: option.words(undefined, "parameters that stay as they are, by how names begin", "a list, backbone.,heads.0."),
   rateFactor,
-  moreEpochs: option.list(
-    undefined,
-    "epochs behind those of the run, each time with a schedule of its own; a finished run goes on",
-    {
-      must: "a list of whole numbers above 0, 3 or 3,2",
-      min: 1,
-      whole: true,
-    },
-  ),
+  moreEpochs: option.list(undefined, "further epochs, each time with a schedule of its own; a finished run goes on", {
+    must: "a list of whole numbers above 0, 3 or 3,2",
+    min: 1,
+    whole: true,
+  }),
 } as const;
 
 /**

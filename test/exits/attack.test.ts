@@ -8,6 +8,7 @@ import { EVAL } from "../../nn/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, failsWith } from "../harness.ts";
 import { barSplits, joint, quiet, smallNet } from "./small.ts";
+import { lossOf, trackOf } from "./track.ts";
 
 const test = gpuSuite("exits: attacks");
 const data = barSplits();
@@ -52,8 +53,15 @@ test("attacked images are near the given ones, are images, and are answered wors
   generator.dispose();
 });
 
-test("its control learns without an attack", () => {
-  const site = { exits: 3, classes: 4, costs: [0.2, 0.5, 1], placeOf: () => ({ exit: 0, isHead: true }) };
-  assert.ok(neoKd.with().phases(site)[0].tracks[0].attack);
-  assert.is(neoKd.with({ control: true }).phases(site)[0].tracks[0].attack, undefined);
+test("its control is attacked too, and learns by labels alone", async () => {
+  const batch = {
+    logits: tensor([1, 0, -1, 0, 2, 1]).reshape([1, 2, 3]),
+    attacked: tensor([0, 1, 0, 1, 1, -2]).reshape([1, 2, 3]),
+    labels: tensor(Int32Array.of(1)),
+    exitWeights: tensor([1, 1]),
+  };
+  const [control, labelsAlone, whole] = [{ control: true }, { alpha: 0, beta: 0 }, {}].map((o) => neoKd.with(o));
+  assert.equal(trackOf(control!, 2).attack, trackOf(whole!, 2).attack);
+  assert.is(await lossOf(control!, batch).item(), await lossOf(labelsAlone!, batch).item());
+  assert.ok((await lossOf(whole!, batch).item()) > (await lossOf(control!, batch).item()) + 1);
 });

@@ -232,6 +232,25 @@ test("an image with a NaN or an infinity is refused, or marked where that is ask
   }
 });
 
+test("a strange image is marked where its answer comes before it is known to be strange", async () => {
+  const net = smallNet();
+  // One at a time, whose first exit asks who goes on: what is behind ends before what is in front.
+  using classifier = await deploy(net, { thresholds: [0.999, 0.999] }, { batch: 1, route: ["ask", "ask"] });
+  const values = floats.slice(0, 4 * 64);
+  const want = await classifier.classify(values);
+  assert.is(want.exits[0], 2);
+  values[64 + 5] = Number.NaN;
+  const images = () => tensor(values, { shape: [4, 8, 8, 1] });
+  const { classes } = await classifier.classify(images(), { notFinite: "mark" });
+  assert.equal([...classes], [...want.classes.with(1, -1)]);
+  await failsWith(
+    () => classifier.classify(images()),
+    "ArgumentError",
+    "classify: pixels must be finite; got NaN or infinity in image 1 (counted from 0). " +
+      'Pass { notFinite: "mark" } to have such images answered by -1.',
+  );
+});
+
 test("arrays of other kinds are taken where they are clear, and named where they are not", async () => {
   const net = smallNet();
   using classifier = await deploy(net, open, { normalise });

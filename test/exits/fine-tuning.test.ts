@@ -6,10 +6,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Generator, read, type StoredTensor, type Tensor, writeSafetensors } from "../../engine/index.ts";
 import {
+  architectureOf,
   buildNetwork,
+  failurePrediction,
   HEADS,
   Head,
   type HeadSite,
+  type HeadWrap,
+  imta,
   type MultiExit,
   multiExit,
   type Progress,
@@ -80,6 +84,54 @@ test("what is frozen stays to the bit, statistics included, and the rest is trai
     else assert.not.equal(after.get(name), values, name);
   }
   await resumes("frozen", { method: joint, freeze: ["backbone.", "heads.0."] });
+});
+
+test("what is frozen is not drawn anew, and what a method fits cannot be frozen", async () => {
+  const small = smallNet();
+  const architecture = architectureOf(small)!;
+  small.dispose();
+  const method = imta.with();
+  const net = buildNetwork({ ...architecture, wraps: method.wraps.map(({ name }) => name) }, { seed: 3 });
+  const { before, after } = await around({ method, freeze: ["backbone.", "heads.0."] }, net);
+  for (const [name, values] of before)
+    if (/^(backbone|heads\.0)\./.test(name)) assert.equal(after.get(name), values, name);
+  await failsWith(
+    () => around({ method: failurePrediction.with({ correction: "vector" }), freeze: ["heads.0."] }),
+    "ArgumentError",
+    'train: freeze must leave what the method fits; got "heads.0.", which has heads.0.linear.weight, to which network gives other values.',
+  );
+});
+
+test("heads are taken by the stage that they stand behind, of own files and of the authors' MSDNet", async () => {
+  const dir = join(folder, "two-exits");
+  using both = smallNet();
+  (await train(both, barSplits(), { ...quiet, method: joint, epochs: 1, dir })).dispose();
+  const architecture = architectureOf(both)!;
+  const [, behind] = architecture.exits;
+  using one = buildNetwork({ ...architecture, exits: [behind!], head: "gap-linear" }, { seed: 9 });
+  const report = (await loadStart(one, { from: dir }, () => undefined))!.report!;
+  const left = [...both.state().keys()].filter((name) => name.startsWith("heads.0."));
+  assert.equal([report.missing, report.unexpected], [[], left.map((name) => `${architecture.exits[0]}: ${name}`)]);
+  for (const [name, tensor] of one.state()) {
+    const there = both.state().get(name.replace("heads.0.", "heads.1."))!;
+    assert.equal(await tensor.read(), await there.read(), name);
+  }
+
+  const shape = { classes: 4, input: [8, 8, 1], blocks: 4, base: 1, step: 1, channels: 4, growth: 2 } as const;
+  const make = (after: readonly string[], seed: number, wraps: readonly HeadWrap[] = []) =>
+    multiExit(msdnet({ ...shape, seed }), { after, head: HEADS.msdnet, seed: seed + 1, wraps });
+  using all = make(["block1", "block2", "block3"], 5);
+  const authors = (name: string) =>
+    name.replace("backbone.classifier.", "classifier.3.").replace("backbone.", "").replace("heads.", "classifier.");
+  const path = join(folder, "authors.safetensors");
+  await writeSafetensors(path, await inTorch(all, authors));
+  using some = make(["block2"], 1, imta.with().wraps);
+  const found = (await loadStart(some, { weights: path }, () => undefined))!.report!;
+  assert.ok(found.unexpected.every((name) => /^classifier\.[02]\./.test(name)) && found.unexpected.length > 0);
+  for (const [name, tensor] of all.state()) {
+    const here = name.startsWith("heads.1.") ? name.replace("heads.1.", "heads.0.inner.") : name;
+    if (!/^heads\.[02]\./.test(name)) assert.equal(await some.state().get(here)!.read(), await tensor.read(), name);
+  }
 });
 
 test("a factor scales the steps of what begins so, the longest beginning counts, and clipping is of all gradients", async () => {

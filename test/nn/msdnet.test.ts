@@ -167,6 +167,16 @@ test("an exit sees the coarsest scale, whatever its features carry along", () =>
   assert.is(first!.device, device());
 });
 
+test("images of another size than the network is for are refused, where their maps would be cut wrongly", async () => {
+  using net = msdnet({ classes: 3, input: [16, 16, 3], blocks: 2, base: 1, step: 1, channels: 4, growth: 2, seed: 1 });
+  const wanted = 16 * 16 * 6 + 8 * 8 * 12 + 4 * 4 * 24;
+  await failsWith(
+    () => net.forward(randn([1, 32, 32, 3], { seed: 1 }), EVAL),
+    "ShapeError",
+    `msdnet: images must be of 16 x 16 x 3; behind block 1 there are ${4 * wanted} values an image, not ${wanted}.`,
+  );
+});
+
 test("layouts that cannot be are refused", async () => {
   const make = (options: Partial<MSDNetOptions>) => () => msdnet({ classes: 2, seed: 1, ...options });
   await failsWith(make({ blocks: 0 }), "ArgumentError", "msdnet: blocks must be a positive whole number; got 0.");

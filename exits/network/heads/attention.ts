@@ -43,7 +43,7 @@ class SeparableConv extends Module {
 
 /**
  * Features times the sigmoid of an attention map of half their size; a strided separable convolution that doubles the
- * channels for each stage left behind; average pool; linear.
+ * channels each time that the backbone halves its maps behind; average pool; linear.
  */
 class AttentionHead extends LinearHead {
   readonly attention: SeparableConv;
@@ -51,16 +51,17 @@ class AttentionHead extends LinearHead {
   readonly reduce: readonly SeparableConv[];
   readonly linear: Linear;
 
-  constructor({ stage, behind, classes, init }: HeadSite) {
+  constructor({ stage, deepest, classes, init }: HeadSite) {
     super();
     const { channels } = stage;
+    const halvings = Math.round(Math.log2(deepest.reduction / stage.reduction));
     this.attention = new SeparableConv(channels, channels, init);
     this.norm = new BatchNorm2d(channels, init);
     this.reduce = Array.from(
-      { length: behind },
+      { length: halvings },
       (_, i) => new SeparableConv(channels * 2 ** i, channels * 2 ** (i + 1), init),
     );
-    this.linear = new Linear(channels * 2 ** behind, classes, init);
+    this.linear = new Linear(channels * 2 ** halvings, classes, init);
   }
 
   embedPass(mode: Mode): Pass {

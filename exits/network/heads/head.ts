@@ -104,8 +104,8 @@ export abstract class LinearHead extends Head {
 export interface HeadSite {
   /** The stage in front of it; `shape` is that of its features, [H, W, C] or [T, C]. */
   readonly stage: StageInfo;
-  /** Stages of the backbone behind this one. */
-  readonly behind: number;
+  /** The backbone's last stage. */
+  readonly deepest: StageInfo;
   readonly classes: number;
   /** Draws the head's weights. */
   readonly init: Init;
@@ -126,7 +126,7 @@ export interface HeadRecord {
 }
 
 /** The exit that a wrapped head answers for, from 0, of so many. */
-export interface WrapSite extends Omit<HeadSite, "behind"> {
+export interface WrapSite extends Omit<HeadSite, "deepest"> {
   readonly exit: number;
   readonly exits: number;
   /** The last exit's head, without what is put around it. */

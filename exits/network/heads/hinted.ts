@@ -13,8 +13,12 @@ class HintedHead extends TellingHead {
     super(inner);
     const [own, wanted] = [widthOf(inner), widthOf(last)];
     if (own === undefined || wanted === undefined) {
+      const cure =
+        own === undefined
+          ? "Choose one of the named kinds"
+          : "That is the last exit's, the backbone's own classifier: give it a head of its own, such as gap-linear";
       throw new ArgumentError(
-        "multiExit: heads whose features are compared must end in a linear layer; got another. Choose one of the named kinds.",
+        `multiExit: heads whose features are compared must end in a linear layer; got another. ${cure}.`,
       );
     }
     this.adapter = own === wanted ? undefined : new Linear(own, wanted, init);
