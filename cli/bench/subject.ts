@@ -36,9 +36,12 @@ import { RunFolder } from "../files/run-folder.ts";
 import type { Decided } from "../findings/agreement.ts";
 import { level, percent } from "../format.ts";
 import { testImages } from "../report/run-details.ts";
-import { calibrateBy } from "../report/targets.ts";
+import { calibrateBy, laidOutOtherwise } from "../report/targets.ts";
 import type { Config } from "../settings/config.ts";
+import { withContents } from "../settings/contents.ts";
 import { loadData, makeNetwork } from "../settings/model.ts";
+import { knownSet } from "../settings/sets.ts";
+import type { Plain } from "../settings/settings.ts";
 
 /** What is timed. */
 export interface Subject {
@@ -90,7 +93,8 @@ async function ofRun(folder: RunFolder, options: SubjectOptions): Promise<Subjec
     const asked = request as PolicyRequest;
     return { result: calibrateBy(asked, { alpha, delta }, sources), ...(scaling && { scaling }), request: asked };
   };
-  const why = policy ? "a policy that does not say what was asked of calibration" : "a run without a policy";
+  const unasked = policy ? "a policy that does not say what was asked of calibration" : "a run without a policy";
+  const why = request ? laidOutOtherwise(request) : unasked;
   return {
     names: record.exits.map(({ stage }) => stage),
     make: async (device) => {
@@ -101,7 +105,7 @@ async function ofRun(folder: RunFolder, options: SubjectOptions): Promise<Subjec
     images: head(found, options.images),
     noise: undefined,
     policy,
-    again: request ? again : why,
+    again: why ?? again,
   };
 }
 
@@ -130,14 +134,27 @@ export async function ofData({ record }: ModelFile, dir: string | undefined): Pr
   if (!data?.name) return "The file does not say what it was trained on.";
   if (data.name !== "glyphs" && dir === undefined) return `--data-dir says where ${data.name} is.`;
   const parts = data.name === "glyphs" ? { train: 0, validation: 0, calibration: 0 } : {};
-  const { test } = await loadData(movedTo({ ...settings, data: { ...data, ...parts } } as Config, dir), () => {});
+  const moved = movedTo({ ...settings, data: { ...data, ...parts } } as Config, dir);
+  const { content: _, ...unknown } = moved.data;
+  const { content } = withContents({ where: "data", name: (key) => key }, { data: unknown, train: {} }).data as Plain;
+  if (data.content !== undefined && content !== undefined && content !== data.content)
+    return `The files of ${data.name} in ${dir} are others than those that the network was trained beside; their parts would be others too.`;
+  const { test } = await loadData(moved, () => {});
   const [got, wanted] = [test.shape.join(" x "), record.architecture.input.join(" x ")];
   if (got !== wanted) return `Images of ${data.name} are ${got}; the network takes ${wanted}.`;
+  const [theirs, own] = [test.classes, record.classes].map((names) => names.join(", "));
+  if (theirs !== own) return `Classes of ${data.name} are ${theirs}; the network tells ${own} apart.`;
   return { ...test, meta: { ...test.meta, ...record.normalise } };
 }
 
+/** The settings with another place of the data: of a file, where the set is one. */
 const movedTo = (config: Config, dir: string | undefined): Config =>
-  dir === undefined ? config : { ...config, data: { ...config.data, dir } };
+  dir === undefined
+    ? config
+    : {
+        ...config,
+        data: { ...config.data, ["file" in knownSet("bench", config.data.name).options ? "file" : "dir"]: dir },
+      };
 
 /** Images of the network's size that show nothing: times are the same, shares that leave are not. */
 function noise({ record }: ModelFile, size: number): ImageSet {

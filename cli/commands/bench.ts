@@ -37,7 +37,9 @@ the rest goes; energy where the system counts it. Every answer that is timed is 
     rounds: ROUNDS,
     calls: option.whole(200, "calls with a single image", { min: 1 }),
     policy: path("another policy than the run's, or the file's, own"),
-    dataDir: path("where the data set lies (default: where the run found it)"),
+    dataDir: path(
+      "where the data set lies (default: where the run found it; of a model file, noise is timed in place of all but glyphs)",
+    ),
     out: path("the JSON file, with the figure beside it as .svg (default bench.json; for a run: in its folder)"),
   },
   more: `Exit code 0: done. 1: bad input, or an answer that is not the policy's; then nothing is written.

@@ -65,7 +65,7 @@ share no folder, train their own. Given folders of runs, it compares these, and 
     artefacts: path("with --queue: folder, or s3://BUCKET/PREFIX, that workers and this command both reach"),
   },
   settings: RUN_SETTINGS,
-  more: `Every other flag of sortie train is a setting of all runs. In a file the keys are ${PLAN_KEYS.join(", ")}; a method,
+  more: `Every other flag of sortie train, but --name, --seed and --fresh, is a setting of all runs. In a file the keys are ${PLAN_KEYS.join(", ")}; a method,
 backbone or data set may be an object there, with options and a label of its own:
 
   { "methods": ["joint", { "label": "steep", "name": "soft-cgt", "kappa": 10 }],
@@ -271,7 +271,7 @@ async function finish(
     if (code !== 0) return code;
   }
   // Its settings are those of this plan, whatever calibration was asked for before.
-  if (firstDifference(folder.config().calibration, config.calibration)) folder.claim(config, { isFresh: false });
+  if (firstDifference(folder.config().calibration, config.calibration)) folder.claim(config);
   const fault = policyFault(folder, config);
   if (fault !== undefined) {
     if (existsSync(folder.path("policy"))) print(`${folder.dir} was ${fault} than is planned; it is calibrated again`);
@@ -380,6 +380,6 @@ function areThere(folder: RunFolder, { raw, file }: Findings, asked: Corrupting)
   const found = readCorruptions(folder, { raw, file });
   const images = asked.dir === undefined ? "made" : "official";
   const samples = Math.min(asked.samples ?? raw.samples, raw.samples);
-  if (found?.samples !== samples || found.images !== images) return false;
+  if (found?.samples !== samples || found.of !== raw.samples || found.images !== images) return false;
   return asked.names.every((name) => found.rows.some((row) => row.name === name));
 }

@@ -1,5 +1,6 @@
 // `sortie evaluate`: all metrics of a test table, and what a policy does on it, as a table and as JSON.
 
+import { resolve } from "node:path";
 import { firstOf, preset, SortieError, zip } from "../../base/index.ts";
 import {
   EVALUATION,
@@ -7,9 +8,7 @@ import {
   explain,
   type Interval,
   type PolicyEvaluation,
-  type PolicyFile,
   plainJson,
-  type Source,
 } from "../../calibration/index.ts";
 import { COST_FLAGS, costed } from "../files/costs-file.ts";
 import { LOGITS_FLAGS, logitsOptions } from "../files/logits-file.ts";
@@ -45,7 +44,7 @@ export const evaluateSpec = {
   usage: "LOGITS | RUN | MODEL [flags]",
   paths: { ...ONE_SOURCE, must: `${ONE_SOURCE.must}, or one model file` },
   about: `Metrics of every exit on test logits (safetensors or npz), and what a policy achieves on them. For the folder of a
-run: its test logits, its policy if there is one, and evaluation.json; and, where its images are at hand, whether its
+run: its test logits, its policy if there is one, and evaluation.json, unless --json names another file or --policy another policy; and, where its images are at hand, whether its
 last weights, deployed with the policy, answer every one of them as the logits say. With --corruptions, also what
 corrupted images do to all of this, into corruptions.json, which the report shows. For a model file (sortie export): the
 same of the test images of the data set that it was trained on, by its network's own logits, its policy and its classifier.`,
@@ -57,7 +56,7 @@ same of the test images of the data set that it was trained on, by its network's
     sameSamples: EVALUATION.sameSamples,
     ...CORRUPTION_FLAGS,
     dataDir: path("model: where the data set lies; drawn glyphs need none"),
-    json: path("write everything as JSON too"),
+    json: path("a file for everything as JSON (of a run: in place of its evaluation.json)"),
   },
   more: `Exit code 0: done. 1: bad input, or the deployed classifier disagrees with the logits.
 
@@ -79,13 +78,20 @@ export function runEvaluate(args: readonly string[], print: Print = console.log)
   if (values.dataDir !== undefined)
     throw new SortieError(`evaluate: --data-dir goes with a model file; got ${source}.`);
   const folder = RunFolder.at(source);
-  const json = values.json ?? folder?.path("evaluation");
+  const isOwn = values.policy === undefined || (folder && resolve(values.policy) === resolve(folder.path("policy")));
+  const json = values.json ?? (isOwn ? folder?.path("evaluation") : undefined);
   checkOutput("evaluate", "--json", json, [
     source,
     values.policy,
     folder?.path("policy"),
     ...(folder?.sources() ?? []),
   ]);
+  const request = corruptionRequest("evaluate", values);
+  if (request && !folder) throw new SortieError(`evaluate: --corruptions needs the folder of a run; got ${source}.`);
+  if (request && !isOwn)
+    throw new SortieError(
+      `evaluate: --corruptions goes with the run's own policy, as its corruptions.json does; got --policy ${values.policy}.`,
+    );
   const { resamples, anyOrigin, sameSamples } = values;
   const found = findings(source, values.policy, {
     ...logitsOptions(values),
@@ -96,11 +102,7 @@ export function runEvaluate(args: readonly string[], print: Print = console.log)
     if (json !== undefined) writeWhole(json, jsonOf(found, deployed));
   };
   write();
-  const request = corruptionRequest("evaluate", values);
-  if (!folder) {
-    if (request) throw new SortieError(`evaluate: --corruptions needs the folder of a run; got ${source}.`);
-    return 0;
-  }
+  if (!folder) return 0;
   return deployedAgreement(folder, found, { anyOrigin }).then((agreement) => {
     print(agreementLine(agreement));
     write(agreement);
@@ -153,7 +155,8 @@ export async function corruptRun(
   const told = await withNetwork(folder, found.source, (net, images) =>
     corruptionFindings(net, images, found, { ...asked, seed }, print),
   );
-  if (typeof told === "string") throw new SortieError(`evaluate: images must be at hand to be corrupted; ${told}`);
+  if (typeof told === "string")
+    throw new SortieError(`evaluate: --corruptions must have the run's network and test images at hand; ${told}`);
   for (const line of corruptionLines(told)) print(line);
   writeWhole(folder.path("corruptions"), plainJson(joinedFindings(readCorruptions(folder, found), told)));
 }
@@ -188,7 +191,7 @@ function metricLines({ samples, exits, overthinking }: Evaluation, names: readon
 
 /** What is promised, and what the policy does, if there is one. */
 function policyLines(found: Findings): readonly string[] {
-  const { names, metrics, source, file, policy } = found;
+  const { names, metrics, file, policy } = found;
   if (!file) return [];
   const full = percent(fullAccuracy(metrics));
   if (!policy) {
@@ -205,7 +208,7 @@ function policyLines(found: Findings): readonly string[] {
     `policy: accuracy ${percent(policy.accuracy)} ${interval(accuracy)} (full network ${full}), ` +
       `cost ${percent(policy.cost)} ${interval(cost)}, early error ${percent(policy.earlyRisk)} ${interval(earlyRisk)}`,
     ...lines,
-    ...promisedLine(file, source, policy),
+    ...promisedLine(found, policy),
   ];
 }
 
@@ -222,9 +225,10 @@ export function unknownOrigin({ file, source }: Pick<Findings, "file" | "source"
   ];
 }
 
-/** The promised risk and the observed one, where the file says which risk it is. */
-function promisedLine({ result, request }: PolicyFile, source: Source, { exits }: PolicyEvaluation): readonly string[] {
-  if (!request || !("alpha" in result)) return [];
+/** The promised risk and the observed one, where the file says which risk it is, and anything is promised here. */
+function promisedLine({ file, isForeign, source }: Findings, { exits }: PolicyEvaluation): readonly string[] {
+  if (!file?.request || !("alpha" in file.result) || file.result.guarantee.kind === "none" || isForeign) return [];
+  const { request, result } = file;
   const { what, observe } = promisedRisk(request, source);
   return [`promised: ${what} at most ${level(result.alpha)}; on these samples ${percent(observe(exits))}`];
 }

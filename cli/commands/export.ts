@@ -53,7 +53,7 @@ nothing is tuned to the reader's adapter.
 
 With --format onnx it writes a folder, by default onnx in the run's folder: network.onnx with the logits of all exits;
 stage1.onnx and so on, one for each exit, from the features in front of it; cascade.json, which says how exits decide;
-policy.json; and what runs these elsewhere: cascade.py (numpy, onnxruntime), cascade.${runnerExtension()} (onnxruntime-node or
+policy.json, if there is a policy; and what runs these elsewhere: cascade.py (numpy, onnxruntime), cascade.${runnerExtension()} (onnxruntime-node or
 onnxruntime-web), and triton, a model repository for Triton. They answer as the run's network deployed with its policy,
 up to rounding.
 

@@ -16,7 +16,7 @@ export const runSpec = {
   paths: NO_PATH,
   about: `Trains, calibrates, evaluates and writes the report, in this order: the commands train, calibrate RUN, evaluate RUN and
 report RUN. It takes the flags of train (see sortie train --help), and --alpha and --delta of the promise. What is already
-done is not done again.`,
+trained is not trained again; policy, evaluation and report are made anew.`,
   flags: RUN_FLAGS,
   settings: RUN_SETTINGS,
   more: `  sortie run

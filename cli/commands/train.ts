@@ -85,6 +85,7 @@ export async function trainInto(
   // A folder that is there is taken before the data are read; a new one is made only for data that can be read.
   const made = newFolders(folder.dir);
   let lock = existsSync(folder.dir) ? await lockFolder("train", folder.dir) : undefined;
+  if (lock) restore(folder, config, isFresh);
   const interrupt = interruption();
   let device: Device | undefined;
   try {
@@ -148,6 +149,13 @@ const sharedTeacher = (own: Config, teachers: string): Config => ({
   ...{ out: teachers, name: `${own.method.name}-${runId(own).slice(-8)}` },
 });
 
+/** Puts back what a process had set aside that was killed before it began, unless this one begins anew. */
+function restore(folder: RunFolder, config: Config, isFresh: boolean): void {
+  if (isFresh) return;
+  folder.putBack();
+  folder.check(config);
+}
+
 /** The folder of a teacher, for this process; undefined where the lock is not to be had. */
 async function takeTeacher<L extends FolderLock | undefined>(
   config: Config,
@@ -158,6 +166,7 @@ async function takeTeacher<L extends FolderLock | undefined>(
   if (!isFresh) folder.check(config);
   const made = newFolders(folder.dir);
   const lock = await lockIt("train", folder.dir);
+  if (lock) restore(folder, config, isFresh);
   return lock && { config, folder, made, lock };
 }
 
@@ -167,12 +176,10 @@ async function trainRun(config: Config, folder: RunFolder, context: RunContext):
   const laps = stopwatch();
   const net = makeNetwork(config, data, device);
   const grows = !isFresh && folder.grows(config);
-  // What lies there must not be gone on with.
-  if (isFresh) folder.claim(config, { isFresh });
   laps.end("data");
-  const before = folder.recordOrNone();
+  const before = isFresh ? undefined : folder.recordOrNone();
   let record = (grows ? undefined : before) ?? recordOf(net, data, device);
-  const isAnew = record.finished === undefined;
+  let isAnew = record.finished === undefined;
   /** Those of earlier processes included. */
   const seconds = () => addedUp(before?.seconds, laps.seconds);
   let isBegun = false;
@@ -180,9 +187,11 @@ async function trainRun(config: Config, folder: RunFolder, context: RunContext):
   for (const line of tooFew(config, data.calibration.size)) print(line);
   for (const line of foreignClassifiers(config, net, data)) print(line);
   const report = reportTo(print);
+  const asked = { ...makeRecipe(config), method: makePlan(config) };
+  // What lies there must not be gone on with.
+  if (isFresh) folder.setAside();
   const run = await train(net, data, {
-    ...makeRecipe(config),
-    method: makePlan(config),
+    ...asked,
     seed: config.seed,
     dir: folder.dir,
     lock,
@@ -192,7 +201,9 @@ async function trainRun(config: Config, folder: RunFolder, context: RunContext):
     report(event) {
       // Everything has been checked by now: what is refused leaves no run behind.
       if (event.kind === "start") {
-        folder.claim(config, { isFresh: false });
+        folder.claim(config);
+        // A process may have been killed when it had begun to train a finished run further.
+        if (event.step < event.steps && !isAnew) [record, isAnew] = [recordOf(net, data, device), true];
         if (event.taken) record = { ...record, taken: event.taken };
         if (isAnew) folder.write("record", toJson(record));
         isBegun = true;
@@ -202,6 +213,8 @@ async function trainRun(config: Config, folder: RunFolder, context: RunContext):
     signal,
   }).catch((error: unknown) => {
     laps.end("training");
+    if (isFresh && !isBegun) folder.putBack();
+    if (isFresh && isBegun) print("note: what has begun goes on without --fresh; with it, it begins anew");
     if (isAnew && isBegun) folder.write("record", toJson({ ...record, seconds: seconds() }));
     throw error;
   });
@@ -255,7 +268,8 @@ function introduction({ dir }: RunFolder, { made, protocol, exits, parameters }:
 /** Classifiers that come from a run of other classes, and are not trained: they answer with those. */
 function foreignClassifiers({ train: { from, freeze = [] } }: Config, net: MultiExit, data: Splits<ImageBytes>) {
   const { classes } = data.train;
-  const before = from === undefined ? undefined : RunFolder.at(from)?.recordOrNone()?.classes;
+  // A script's run has no record.
+  const before = from === undefined ? undefined : new RunFolder(from).recordOrNone()?.classes;
   if (!before || before.join() === classes.join()) return [];
   const frozen = [...net.namedParameters()].flatMap(([name, { shape }]) =>
     shape.at(-1) === classes.length && freeze.some((beginning) => name.startsWith(beginning)) ? [name] : [],

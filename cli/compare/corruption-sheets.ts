@@ -2,7 +2,7 @@
 
 import { lastOf, transposed, zip } from "../../base/index.ts";
 import { SEVERITIES } from "../../data/index.ts";
-import { bySeverity, type CorruptionFindings, countedOf } from "../findings/corruptions.ts";
+import { brokenText, bySeverity, type CorruptionFindings, countedOf, promisesOf } from "../findings/corruptions.ts";
 import { withAlikeCorruptions } from "./corruptions-alike.ts";
 import { namesOf, points, type Sheet, spread } from "./sheets.ts";
 import { type Setting, spreadOf } from "./statistics.ts";
@@ -30,11 +30,15 @@ function errorsOf({ rows }: CorruptionFindings, at?: number): ReadonlyMap<string
 
 /**
  * Mean corruption error (Hendrycks and Dietterich, ICLR 2019): each corruption's error over that of a reference, then
- * their mean; NaN where the reference does not have them all. Over all severities, or at one.
+ * their mean; NaN where the reference does not have them all. Those under which the reference makes no error are left
+ * out. Over all severities, or at one.
  */
 export function relativeError(found: CorruptionFindings, reference: CorruptionFindings, severity?: number): number {
   const [own, other] = [errorsOf(found, severity), errorsOf(reference, severity)];
-  const ratios = [...own].map(([name, error]) => error / (other.get(name) ?? Number.NaN));
+  const ratios = [...own].flatMap(([name, error]) => {
+    const base = other.get(name) ?? Number.NaN;
+    return base === 0 ? [] : [error / base];
+  });
   return ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length;
 }
 
@@ -61,7 +65,7 @@ function introductionOf(settings: readonly Setting[], looked: readonly Looked[],
       : [];
   return (
     `${from}; ${samples} of each of ${names.size} corruptions${left.length > 0 ? ` that all runs were looked at under (not all: ${left.join(", ")})` : ""}. In percent, means over seeds: the last exit's error over ` +
-    `corruptions that count and severities; the same over ${against}'s of the same seed, corruption by corruption (mCE); the policy's accuracy; how many images leave elsewhere than clean ` +
+    `corruptions that count and severities; the same over ${against}'s of the same seed, corruption by corruption (mCE; without those under which that one makes no error); the policy's accuracy; how many images leave elsewhere than clean ` +
     `ones do; in how many cases the risk that was promised for clean images is exceeded by more than chance. ${[...notes, ...rest].join(" ")}`
   );
 }
@@ -107,23 +111,21 @@ export function corruptionSheets(settings: readonly Setting[], against: string):
       return other ? [relativeError(own, other.found, severity)] : [];
     });
   };
-  const broken = (count: number, of: number) => (of === 0 ? "-" : `${count} of ${of}`);
   return [
     {
       title: "Corrupted images",
       text: introductionOf(settings, looked, against),
       head: [...names.head, "mean error", "mCE", "policy", "leave elsewhere", "promise broken"],
       rows: looked.map((setting) => {
-        const policies = setting.seeds.flatMap((one) =>
-          countedOf(one.found.rows).flatMap(({ policy }) => policy ?? []),
-        );
+        const counted = setting.seeds.flatMap((one) => countedOf(one.found.rows));
+        const policies = counted.flatMap(({ policy }) => policy ?? []);
         return [
           ...names.of(setting),
           spread(spreadOf(setting.seeds.map((one) => lastOf(one.found.meanError.exits)))),
           spread(spreadOf(relative(setting))),
           mean(policies.map(({ accuracy }) => accuracy)),
           mean(policies.map(({ shift }) => shift)),
-          broken(policies.filter(({ isBroken }) => isBroken).length, policies.length),
+          brokenText(promisesOf(counted)),
         ];
       }),
     },
@@ -151,14 +153,7 @@ export function corruptionSheets(settings: readonly Setting[], against: string):
     bySeveritySheet(
       "Promises broken under corruption",
       "Under how many corruptions, over seeds, the promised risk is exceeded by more than chance.",
-      (_, all) => {
-        const told = all.filter(({ policy }) => policy);
-        const count = told.reduce((sum, { policy }) => sum + (policy?.broken ?? 0), 0);
-        return broken(
-          count,
-          told.reduce((sum, { corruptions }) => sum + corruptions, 0),
-        );
-      },
+      (_, all) => brokenText(all.flatMap(({ policy }) => policy?.promises ?? [])),
     ),
   ];
 }

@@ -1,11 +1,7 @@
 // What was found of corrupted images, as far as runs can be held against each other by it.
 
-import { amongCorruptions, type CorruptionFindings } from "../findings/corruptions.ts";
+import { amongCorruptions, areAlike } from "../findings/corruptions.ts";
 import type { RunFigures } from "./figures.ts";
-
-/** Images corrupted here are others than published ones, and many images others than a few. */
-const isAlike = (a: CorruptionFindings, b: CorruptionFindings): boolean =>
-  a.images === b.images && a.samples === b.samples;
 
 /**
  * The same runs, with what was found of them under the corruptions that all of them have in common; without findings
@@ -16,7 +12,7 @@ export function withAlikeCorruptions(runs: readonly RunFigures[], against: strin
   const alike = runs.map(({ data, backbone, corruptions }) => {
     const group = runs.filter((run) => run.data === data && run.backbone === backbone && run.corruptions);
     const wanted = (group.find(({ method }) => method === against) ?? group[0])?.corruptions;
-    return corruptions && wanted && isAlike(corruptions, wanted) ? corruptions : undefined;
+    return corruptions && wanted && areAlike(corruptions, wanted) ? corruptions : undefined;
   });
   const names = alike.flatMap((found) => (found ? [new Set(found.rows.map(({ name }) => name))] : []));
   const common = new Set([...(names[0] ?? [])].filter((name) => names.every((each) => each.has(name))));

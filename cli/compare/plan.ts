@@ -59,7 +59,12 @@ export const PLAN_FLAGS = {
   sets: option.words(["glyphs"], "data sets", NAMES),
   seeds: option.list([1], "seeds", { min: 0, whole: true, must: "different whole numbers of at least 0" }),
   against: option.text(undefined, "the method that others are held against (default: the first)"),
-  out: { ...path("folder of the runs, and of comparison.html, .json and .md"), default: "runs/compare" },
+  out: {
+    ...path(
+      "folder of the runs, and of comparison.html, .json and .md (of finished folders: the current one, unless it is given)",
+    ),
+    default: "runs/compare",
+  },
 } as const;
 
 /** Keys of a plan's file. */

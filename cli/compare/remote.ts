@@ -97,7 +97,7 @@ async function unpackInto(folder: RunFolder, archive: Uint8Array, config: Experi
   const lock = await lockFolder("compare", folder.dir);
   try {
     unpackRun(archive, folder.dir, "evaluation.json");
-    folder.claim(config, { isFresh: false });
+    folder.claim(config);
   } finally {
     await lock.release();
   }
@@ -165,5 +165,9 @@ function reasonOf(state: RunState, id: string, place: string): string {
   if (state.kind === "failed") return state.reason || "Its worker gave no reason.";
   if (state.kind === "absent")
     return "the queue has lost it; somebody may have emptied it. The same command puts it in again.";
-  return `${artefactNames(id).whole} must be in ${place}, since a worker is done with it. Give the worker the same --artefacts.`;
+  const wanted = `${artefactNames(id).whole} must be in ${place}, since a worker is done with it`;
+  const other = state.kind === "done" && state.artefacts !== place && state.artefacts;
+  return other
+    ? `${wanted}. It was put into the queue by a comparison with --artefacts ${other}: give the same, or the same command again, and the run is done anew.`
+    : `${wanted}. Give the worker the same --artefacts.`;
 }

@@ -1,7 +1,7 @@
 // The folder of a run: what lies in it under which name, and what its record says.
 
 import { createHash } from "node:crypto";
-import { existsSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { defined, json, messageOf, SortieError } from "../../base/index.ts";
 import { CADENCE, firstDifference, isBeginning, RUN_FILES, type Split, type TakenPhase } from "../../exits/index.ts";
@@ -28,6 +28,13 @@ const OWN = {
 
 /** The parts whose logits are kept. */
 export const LOGIT_SPLITS = ["validation", "calibration", "test"] as const satisfies readonly Split[];
+
+/** What a run leaves. */
+const ALL = [
+  ...Object.values(OWN),
+  ...[RUN_FILES.last, RUN_FILES.best, RUN_FILES.metrics],
+  ...LOGIT_SPLITS.map(RUN_FILES.logits),
+];
 
 /** What is known of a run besides its settings. */
 export interface RunRecord {
@@ -150,10 +157,37 @@ export class RunFolder {
     return isBeginning(before, now) && (before?.length ?? 0) < (now?.length ?? 0);
   }
 
-  /** Takes the folder for a run of these settings, and empties it of another's files if that is wanted. */
-  claim(config: Config, { isFresh }: { readonly isFresh: boolean }): void {
-    if (isFresh) this.#clear();
+  /** Takes the folder for a run of these settings; of what was set aside it is rid. */
+  claim(config: Config): void {
     writeWhole(this.path("config"), toJson(config));
+    rmSync(this.#aside, { force: true, recursive: true });
+  }
+
+  /** Sets aside what a run leaves, and nothing else that may lie there, until another claims the folder. */
+  setAside(): void {
+    // Of a process that was killed in between.
+    this.putBack();
+    mkdirSync(this.#aside, { recursive: true });
+    this.#move(this.dir, this.#aside);
+  }
+
+  /** The run that was set aside is the folder's again. */
+  putBack(): void {
+    if (!existsSync(this.#aside)) return;
+    this.#move(this.#aside, this.dir);
+    rmdirSync(this.#aside);
+  }
+
+  get #aside(): string {
+    return join(this.dir, ".replaced");
+  }
+
+  #move(from: string, to: string): void {
+    for (const name of ALL) {
+      if (!existsSync(join(from, name))) continue;
+      rmSync(join(to, name), { force: true, recursive: true });
+      renameSync(join(from, name), join(to, name));
+    }
   }
 
   /** The settings it was made with. */
@@ -176,19 +210,8 @@ export class RunFolder {
 
   /** Removes what is said of the run's weights, which are others now; what was exported says whose it is. */
   forgetFindings(): void {
-    this.#remove(
-      (["policy", "evaluation", "corruptions", "timing", "bench", "report"] as const).map((name) => OWN[name]),
-    );
-  }
-
-  /** Removes what a run leaves, and nothing else that may lie there. */
-  #clear(): void {
-    const names = [...Object.values(OWN), RUN_FILES.last, RUN_FILES.best, RUN_FILES.metrics];
-    this.#remove([...names, ...LOGIT_SPLITS.map(RUN_FILES.logits)]);
-  }
-
-  #remove(names: readonly string[]): void {
-    for (const name of names) rmSync(join(this.dir, name), { force: true, recursive: true });
+    for (const name of ["policy", "evaluation", "corruptions", "timing", "bench", "report"] as const)
+      rmSync(this.path(name), { force: true });
   }
 }
 

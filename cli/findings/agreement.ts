@@ -151,12 +151,12 @@ function isBarely({ score, scores, exits, predictions }: Cascade, thresholds: Ar
     thresholds.length === 1 ? firstOf(thresholds) : thresholds[j * perExit + (perExit > 1 ? predictions[at]! : 0)]!;
   // Nobody is near a closed exit, or one that is open to all.
   if (!Number.isFinite(threshold)) return false;
-  const of = (s: number) =>
-    score === "maxProb" || score === "margin"
-      ? logRestOf(s)
-      : score === "entropy" || score === "normalisedEntropy"
-        ? logEntropyOf(-s)
-        : s;
+  const of = (s: number) => {
+    if (score === "maxProb" || score === "margin") return logRestOf(s);
+    if (score === "entropy" || score === "normalisedEntropy") return logEntropyOf(-s);
+    // What heads say of themselves is compared as log odds.
+    return score === "confidence" ? Math.log1p(-Math.exp(logRestOf(s))) - logRestOf(s) : s;
+  };
   return isNear(of(scores[at]!), of(threshold));
 }
 

@@ -1,7 +1,7 @@
 // What corrupted images do to a run: accuracy and calibration of every exit, where images leave then, and whether what
 // was promised on clean images still holds.
 
-import { lastOf, type OptionValues, option, SortieError, zip } from "../../base/index.ts";
+import { firstOf, lastOf, type OptionValues, option, SortieError, zip } from "../../base/index.ts";
 import {
   applyScaling,
   evaluate,
@@ -15,10 +15,10 @@ import {
   corrupt,
   corruptionOf,
   type Dataset,
-  head,
   type ImageBytes,
   readCorrupted,
   SEVERITIES,
+  subset,
 } from "../../data/index.ts";
 import { Evaluator, type MultiExit, toTable } from "../../exits/index.ts";
 import { type Stamp, stampOf } from "../files/stamp.ts";
@@ -35,7 +35,7 @@ export const CORRUPTION_FLAGS = {
   ),
   corruptionNames: option.words(undefined, "only these corruptions", "names with commas"),
   corruptionDir: path("folder of CIFAR-10-C or CIFAR-100-C as published, in place of corruptions made here"),
-  corruptionSamples: option.whole(undefined, "only so many test images, the first ones", { min: 1 }),
+  corruptionSamples: option.whole(undefined, "only so many test images, spread over all of them", { min: 1 }),
 } as const;
 
 /** What one corruption at one severity does. */
@@ -53,8 +53,9 @@ export interface CorruptionRow {
     /** How many images leave elsewhere than clean ones do: half the sum of the shares' differences. */
     readonly shift: number;
     readonly earlyRisk: number;
-    /** The risk that the policy promises, as observed, and whether it is above the promise. */
+    /** The risk that the policy promises, as observed; absent where nothing leaves early, or none is promised. */
     readonly risk?: number;
+    /** Whether that is above the promise by more than chance explains; absent where one set of images cannot tell. */
     readonly isBroken?: boolean;
   };
 }
@@ -62,6 +63,8 @@ export interface CorruptionRow {
 /** What all of them do. */
 export interface CorruptionFindings extends Stamp {
   readonly samples: number;
+  /** Of how many test images, over which they are spread. */
+  readonly of: number;
   /** `official`: the published files; `made`: drawn here, by their parameters. */
   readonly images: "official" | "made";
   readonly names: readonly string[];
@@ -110,7 +113,7 @@ export function corruptionRequest(
 
 /** The corruptions that are asked for. @throws DataError for a name that is none. */
 const corruptionNames = (names: readonly string[] | undefined): readonly string[] =>
-  names ? names.map((name) => corruptionOf(name).name) : Object.keys(CORRUPTIONS);
+  names ? [...new Set(names.map((name) => corruptionOf(name).name))] : Object.keys(CORRUPTIONS);
 
 /** Evaluates a network on corrupted test images, one corruption after the other. */
 export async function corruptionFindings(
@@ -124,7 +127,10 @@ export async function corruptionFindings(
   const weights = found.raw.origin?.weights;
   if (weights === undefined)
     throw new SortieError("evaluate: the logits must say of which weights they are; got none.");
-  const images = head(test, request.samples ?? test.size);
+  // Sets may be sorted by class: the first images would be of one.
+  const samples = Math.min(request.samples ?? test.size, test.size);
+  const rowsUsed = Int32Array.from({ length: samples }, (_, i) => Math.floor((i * test.size) / samples));
+  const images = subset(test, rowsUsed);
   using evaluator = await Evaluator.record(net, images);
   const rowOf = async (
     set: Dataset<ImageBytes>,
@@ -133,24 +139,31 @@ export async function corruptionFindings(
     clean?: CorruptionRow,
   ): Promise<CorruptionRow> => {
     const { size, labels, ids } = set;
-    const logits = await evaluator.logits(set);
-    const table = toTable({ shape: [size, net.exits, net.classes], logits, labels, ids, macs: net.macs(), weights });
+    const answers = await evaluator.answers(set);
+    const shape = [size, net.exits, net.classes] as const;
+    const table = toTable({ shape, ...answers, labels, ids, macs: net.macs(), weights });
     return { name, severity, ...figuresOf(table, found, clean) };
   };
   const clean = await rowOf(images, "clean", 0);
   const rows: CorruptionRow[] = [];
   for (const name of names) {
     const official = request.dir === undefined ? undefined : await readCorrupted(request.dir, name, test);
+    const held = official ? firstOf(official).size : test.size;
+    if (held < test.size)
+      throw new SortieError(
+        `evaluate: ${request.dir} must hold each of the ${test.size} test images at every severity; got ${held} of ${name}.`,
+      );
     for (const severity of SEVERITIES) {
       const set = official
-        ? head(official[severity - 1]!, images.size)
+        ? subset(official[severity - 1]!, rowsUsed)
         : corrupt(images, { name, severity, seed: request.seed });
       rows.push(await rowOf(set, name, severity, clean));
     }
     print(rowLine(name, rows.slice(-SEVERITIES.length)));
   }
   const stamp = stampOf(found.raw, found.file);
-  return summary({ stamp, images, names: found.names, clean, rows, found, isOfficial: request.dir !== undefined });
+  const isOfficial = request.dir !== undefined;
+  return summary({ stamp, samples, of: test.size, names: found.names, clean, rows, found, isOfficial });
 }
 
 /** All that is told of the logits of some images. */
@@ -169,12 +182,10 @@ function figuresOf(
   const before = clean?.policy?.fractions ?? fractions;
   const shift = zip(fractions, before).reduce((sum, [share, clean]) => sum + Math.abs(share - clean), 0) / 2;
   const promised = request && "alpha" in result ? promisedRisk(request, source) : undefined;
-  const risk = promised?.observe(policy.exits);
-  const promise =
-    promised === undefined || risk === undefined || Number.isNaN(risk) || !("alpha" in result)
-      ? {}
-      : { risk, isBroken: promised.isBroken(policy.exits, result) };
+  const risk = promised?.observe(policy.exits) ?? Number.NaN;
+  const isBroken = "alpha" in result ? promised?.isBroken?.(policy.exits, result) : undefined;
   const { accuracy, cost, earlyRisk } = policy;
+  const promise = { ...(!Number.isNaN(risk) && { risk }), ...(isBroken !== undefined && { isBroken }) };
   return { ...about, policy: { accuracy, cost, fractions, shift, earlyRisk, ...promise } };
 }
 
@@ -210,9 +221,15 @@ export const amongCorruptions = (found: CorruptionFindings, names: ReadonlySet<s
     found.rows.filter(({ name }) => names.has(name)),
   );
 
+/**
+ * Whether both are of the same images: those corrupted here are others than published ones, and many others than a few.
+ */
+export const areAlike = (a: CorruptionFindings, b: CorruptionFindings): boolean =>
+  a.images === b.images && a.samples === b.samples && a.of === b.of;
+
 /** What was found before, and now of further corruptions of the same images; now alone where those are others. */
 export function joinedFindings(before: CorruptionFindings | undefined, now: CorruptionFindings): CorruptionFindings {
-  if (before?.samples !== now.samples || before.images !== now.images) return now;
+  if (!before || !areAlike(before, now)) return now;
   const isNew = new Set(now.rows.map(({ name }) => name));
   const rows = [...before.rows.filter(({ name }) => !isNew.has(name)), ...now.rows];
   const order = Object.keys(CORRUPTIONS);
@@ -220,7 +237,7 @@ export function joinedFindings(before: CorruptionFindings | undefined, now: Corr
   return withRows({ ...now, synthetic: { ...before.synthetic, ...now.synthetic } }, sorted);
 }
 
-function summary({ stamp, images, names, clean, rows, found, isOfficial }: Summed): CorruptionFindings {
+function summary({ stamp, samples, of, names, clean, rows, found, isOfficial }: Summed): CorruptionFindings {
   const used = new Set(rows.map(({ name }) => name));
   const synthetic = Object.entries(CORRUPTIONS).flatMap(([name, { synthetic }]) =>
     !isOfficial && used.has(name) && synthetic !== undefined ? [[name, synthetic] as const] : [],
@@ -228,7 +245,7 @@ function summary({ stamp, images, names, clean, rows, found, isOfficial }: Summe
   const result = found.file?.result;
   return {
     ...stamp,
-    samples: images.size,
+    ...{ samples, of },
     images: isOfficial ? "official" : "made",
     names,
     synthetic: Object.fromEntries(synthetic),
@@ -239,9 +256,8 @@ function summary({ stamp, images, names, clean, rows, found, isOfficial }: Summe
   };
 }
 
-interface Summed extends Pick<CorruptionFindings, "names" | "clean" | "rows"> {
+interface Summed extends Pick<CorruptionFindings, "samples" | "of" | "names" | "clean" | "rows"> {
   readonly stamp: Stamp;
-  readonly images: Dataset<ImageBytes>;
   readonly found: Pick<Looked, "file">;
   readonly isOfficial: boolean;
 }
@@ -259,11 +275,19 @@ export interface SeverityMeans {
     readonly shift: number;
     /** The promised risk, as observed; NaN where nothing leaves early, or none is promised. */
     readonly risk: number;
-    /** Corruptions under which the promise is broken. */
-    readonly broken: number;
+    /** Whether the promise is broken, under each corruption where that can be told. */
+    readonly promises: readonly boolean[];
   };
   readonly corruptions: number;
 }
+
+/** Whether a promise was broken, of those where that can be told. */
+export const promisesOf = (rows: readonly CorruptionRow[]): readonly boolean[] =>
+  rows.flatMap(({ policy }) => policy?.isBroken ?? []);
+
+/** How many of them are broken: `3 of 75`; "-" where none can be told. */
+export const brokenText = (promises: readonly boolean[]): string =>
+  promises.length === 0 ? "-" : `${promises.filter(Boolean).length} of ${promises.length}`;
 
 /** What becomes of a run from severity to severity, clean images first. */
 export function bySeverity({ clean, rows }: Pick<CorruptionFindings, "clean" | "rows">): readonly SeverityMeans[] {
@@ -282,7 +306,7 @@ export function bySeverity({ clean, rows }: Pick<CorruptionFindings, "clean" | "
           cost: mean(policies.map(({ cost }) => cost)),
           shift: mean(policies.map(({ shift }) => shift)),
           risk: mean(risks),
-          broken: policies.filter(({ isBroken }) => isBroken).length,
+          promises: promisesOf(of),
         },
       }),
       corruptions: of.length,
@@ -297,23 +321,23 @@ function rowLine(name: string, rows: readonly CorruptionRow[]): string {
   if (policies.length === 0) return `${name}: last exit ${last}`;
   const all = (of: (policy: NonNullable<CorruptionRow["policy"]>) => number) =>
     policies.map((policy) => percent(of(policy))).join(" / ");
-  const broken = policies.filter(({ isBroken }) => isBroken).length;
-  const promise = broken > 0 ? `; promise broken at ${broken} of ${policies.length}` : "";
+  const promises = promisesOf(rows);
+  const promise = promises.includes(true) ? `; promise broken at ${brokenText(promises)}` : "";
   return `${name}: last exit ${last}; policy ${all(({ accuracy }) => accuracy)}; leave elsewhere ${all(({ shift }) => shift)}${promise}`;
 }
 
 /** What is left to say behind the lines of all corruptions. */
 export function corruptionLines(found: CorruptionFindings): readonly string[] {
   const { meanError, names, images, synthetic, rows, alpha } = found;
-  const count = rows.filter(({ policy }) => policy?.isBroken).length;
+  const promises = promisesOf(rows);
   const errors = zip(names, meanError.exits).map(([name, error]) => `${name} ${percent(error)}`);
   const policy = meanError.policy === undefined ? [] : [`policy ${percent(meanError.policy)}`];
   return [
     `mean corruption error (${images === "official" ? "published images" : "images corrupted here"}, not divided by another network's): ${[...errors, ...policy].join(", ")}`,
-    ...(alpha === undefined
+    ...(alpha === undefined || promises.length === 0
       ? []
       : [
-          `the promised risk of at most ${number(alpha)} is exceeded in ${count} of ${rows.length} cases; it was promised for clean images`,
+          `the promised risk of at most ${number(alpha)} is exceeded by more than chance in ${brokenText(promises)} cases; it was promised for clean images`,
         ]),
     ...Object.entries(synthetic).map(([name, why]) => `note: ${name}: ${why}`),
   ];

@@ -9,6 +9,7 @@ import {
   type RunHandler,
   type RunQueue,
   type RunState,
+  readJob,
   type WorkOptions,
 } from "./queue.ts";
 
@@ -112,7 +113,7 @@ async function stateIn(queue: Queue, id: string): Promise<RunState> {
   const job: Job | undefined = await queue.getJob(id);
   const state = await job?.getState();
   if (!job || state === "unknown") return { kind: "absent" };
-  if (state === "completed") return { kind: "done" };
+  if (state === "completed") return { kind: "done", artefacts: readJob(job.data, id).artefacts };
   if (state === "failed") return { kind: "failed", reason: job.failedReason };
   if (state === "active") return { kind: "active", said: typeof job.progress === "string" ? job.progress : "" };
   return { kind: "waiting" };

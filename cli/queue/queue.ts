@@ -21,7 +21,9 @@ export const readJob = (value: unknown, id: string): RunJob => json.parts(value,
 
 /** How far a run is. */
 export type RunState =
-  | { readonly kind: "absent" | "waiting" | "done" }
+  | { readonly kind: "absent" | "waiting" }
+  /** With the place of results that it was put in with. */
+  | { readonly kind: "done"; readonly artefacts: string }
   | { readonly kind: "active"; readonly said: string }
   | { readonly kind: "failed"; readonly reason: string };
 

@@ -54,9 +54,12 @@ export interface PromisedRisk {
   observe(exits: Int32Array): number;
   /**
    * Whether the samples show more than chance explains that the true risk is above alpha, of each group together at a
-   * level delta. A promise on average is of all calibrations: a single one cannot break it.
+   * level delta. Absent of a promise on average, which is of all calibrations: a single one cannot break it.
    */
-  isBroken(exits: Int32Array, levels: { readonly alpha: number; readonly delta: number | undefined }): boolean;
+  readonly isBroken?: (
+    exits: Int32Array,
+    levels: { readonly alpha: number; readonly delta: number | undefined },
+  ) => boolean;
 }
 
 const GROUPS = {
@@ -74,13 +77,11 @@ export function promisedRisk(request: PolicyRequest, source: Source): PromisedRi
     const losses = exitLosses(source, loss, score);
     const observe = (exits: Int32Array) =>
       inColumns(losses, nExits, exits).reduce((sum, loss) => sum + loss, 0) / exits.length;
+    const isBroken: PromisedRisk["isBroken"] = (exits, { alpha, delta = 0.1 }) =>
+      1 - hoeffdingBentkusUpperBound(1 - observe(exits), exits.length, delta) > alpha;
     return {
       ...{ what: `mean loss (${loss})`, meaning: `the mean loss (${loss}) over all samples`, observe },
-      isBroken: (exits, { alpha, delta }) => {
-        if (request.method === "crc" || request.method === undefined || delta === undefined) return false;
-        const kept = 1 - observe(exits);
-        return 1 - hoeffdingBentkusUpperBound(kept, exits.length, delta) > alpha;
-      },
+      ...(request.method !== undefined && request.method !== "crc" && { isBroken }),
     };
   }
   const { control = "exit", score } = request;
@@ -111,7 +112,12 @@ export function sweepTargets(
 ): TargetSweep | string {
   if (!file) return "There is no policy yet, and so no target: sortie calibrate makes one.";
   const { result, request } = file;
-  if (!("alpha" in result)) return "This policy was searched for a budget: it has no target risk, and promises none.";
+  if (!("alpha" in result))
+    return result.method === "budget search"
+      ? "This policy was searched for a budget: it has no target risk, and promises none."
+      : `This policy is a paper's rule (${result.method}): it has no target risk, and promises none.`;
+  const otherwise = laidOutOtherwise(request);
+  if (otherwise !== undefined) return `This is ${otherwise}: at other targets it cannot be asked again here.`;
   if (!request) return "The policy file does not say how it was made; sortie calibrate writes one that does.";
   const test = cascade(sources.test, request.score);
   const promised = promisedRisk(request, sources.test);
@@ -130,6 +136,12 @@ export function sweepTargets(
   });
   const { what, meaning } = promised;
   return { method: result.method, alpha: result.alpha, risk: { what, meaning }, holds: whenItHolds(result), points };
+}
+
+/** Which policy cannot be asked again of a run's own tables and MACs, if it is such a one. */
+export function laidOutOtherwise(request: PolicyRequest | undefined): string | undefined {
+  if (request?.costs) return "a policy that was laid out by measured times";
+  return request?.validation === undefined ? undefined : `a policy that was laid out on ${request.validation}`;
 }
 
 /**

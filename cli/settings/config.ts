@@ -188,7 +188,7 @@ export const RUN_SETTINGS: SettingFlags = { leaves: FLAG_LEAVES, aliases: FLAG_A
 /** Other flags of a run. */
 export const RUN_FLAGS = {
   config: path("settings as JSON"),
-  fresh: option.toggle(false, "start over if the folder holds a run"),
+  fresh: option.toggle(false, "start over if the folder holds a run; one that was stopped goes on without it"),
 } as const;
 
 /** Settings as far as read. */

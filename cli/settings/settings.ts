@@ -2,7 +2,17 @@
 // by options alone; flags, help, checks and messages come from them. Knows nothing of what the settings mean.
 
 import type { ParseArgsConfig } from "node:util";
-import { firstOf, guessOf, misfit, nearest, type Option, type OptionSet, SortieError, what } from "../../base/index.ts";
+import {
+  firstOf,
+  guessOf,
+  isRecord,
+  misfit,
+  nearest,
+  type Option,
+  type OptionSet,
+  SortieError,
+  what,
+} from "../../base/index.ts";
 import { numberFlag } from "./flags.ts";
 import { columns } from "./help.ts";
 
@@ -212,8 +222,7 @@ export function merge(under: Plain, over: Plain): Plain {
 }
 
 /** Whether a value is an object of settings. */
-export const isPlain = (value: unknown): value is Plain =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
+export const isPlain = (value: unknown): value is Plain => isRecord(value);
 
 /** The keys of one group. */
 const inGroup = (layout: Layout, group: string, settings: Plain): Plain =>

@@ -105,6 +105,24 @@ test("a model file: by its own data set where that is drawn, else by noise, whic
   again.dispose();
   const { images } = await openSubject(other, { policy: undefined, dataDir: undefined, images: 20 });
   assert.equal([images.meta.name, images.meta.mean, images.meta.std], ["glyphs", own.mean, own.std]);
+  const inWords = { classes: classes.map((name) => `${name}!`), normalise, training };
+  const strange = networkOf({ record, tensors }, device());
+  writeFileSync(other, await encodeModel(strange, inWords));
+  const { noise } = await openSubject(other, { policy: undefined, dataDir: undefined, images: 20 });
+  assert.match(noise!, /^Classes of glyphs are .*; the network tells .*! apart\.$/);
+  // Files of one's own are those that the model was trained beside, or none of its own.
+  const arrays = join(out, "arrays.npz");
+  writeFileSync(arrays, "no arrays");
+  for (const [content, found] of [
+    [{ content: "another" }, /^The files of npz in .*arrays\.npz are others than those/],
+    [{}, /DataError: .*arrays\.npz/],
+  ] as const) {
+    const settings = { ...(training["settings"] as object), data: { name: "npz", ...content } };
+    writeFileSync(other, await encodeModel(strange, { classes, normalise, training: { settings } }));
+    const subject = openSubject(other, { policy: undefined, dataDir: arrays, images: 20 });
+    assert.match(await subject.then(({ noise }) => noise ?? "", String), found);
+  }
+  strange.dispose();
   const noisy = await run("bench", plain, ...FEW, "--batches", "2", "--out", target);
   assert.is(noisy.code, 0, noisy.text);
   assert.match(noisy.text, /^note: the images are noise; The file does not say what it was trained on\./m);

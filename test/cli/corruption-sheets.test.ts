@@ -15,7 +15,15 @@ function corrupted(errors: Readonly<Record<string, number>>): CorruptionFindings
     ...{ name, severity, exits: [{ accuracy: 1 - error, ece: 0.1 }] },
   });
   const rows = Object.entries(errors).flatMap(([name, error]) => [1, 2, 3, 4, 5].map((s) => row(name, s, error)));
-  const about = { weights: "w", policy: "none", samples: 10, images: "made", names: ["only"], synthetic: {} } as const;
+  const about = {
+    weights: "w",
+    policy: "none",
+    samples: 10,
+    of: 10,
+    images: "made",
+    names: ["only"],
+    synthetic: {},
+  } as const;
   return { ...about, clean: row("clean", 0, 0.1), rows, meanError: { exits: [0] } };
 }
 
@@ -75,6 +83,34 @@ test("images of another kind or number than the reference's are not held against
   assert.equal(
     summed.map(({ measures }) => measures["corruptedError"]!.n),
     [0, 2, 1, 1],
+  );
+});
+
+test("what the reference never gets wrong is left out; a promise counts where one set of images can tell", () => {
+  const promised = (isBroken: readonly (boolean | undefined)[]): CorruptionFindings => {
+    const found = corrupted({ fog: 0.2, snow: 0.3 });
+    const policy = { accuracy: 0.8, cost: 0.5, fractions: [1], shift: 0, earlyRisk: 0.1 };
+    const rows = found.rows.map((row, i) => {
+      const broken = isBroken[i % isBroken.length];
+      return { ...row, policy: { ...policy, ...(broken !== undefined && { isBroken: broken }) } };
+    });
+    return { ...found, clean: { ...found.clean, policy }, rows };
+  };
+  const runs = [
+    run("joint", 0, corrupted({ fog: 0.4, snow: 0 })),
+    run("some", 0, promised([true, false, undefined])),
+    run("average", 0, promised([undefined])),
+  ];
+  const [all, ...others] = corruptionSheets(settingsOf(runs), "joint");
+  const cells = Object.fromEntries(all!.rows.map((row) => [row[0], row]));
+  assert.equal([cells["joint"]![2], cells["some"]![2]], ["100.0", "50.0"]);
+  assert.equal(
+    ["some", "average"].map((name) => cells[name]!.at(-1)),
+    ["4 of 7", "-"],
+  );
+  assert.equal(
+    others.at(-1)!.rows.map((row) => row.at(-1)),
+    ["-", "1 of 2", "-"],
   );
 });
 

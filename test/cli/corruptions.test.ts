@@ -4,7 +4,7 @@
 import { cascade, evaluate, evaluatePolicy, type PolicyFile } from "../../calibration/index.ts";
 import { corruptionFindings, corruptionLines } from "../../cli/findings/corruptions.ts";
 import { corruptionSection } from "../../cli/report/sections/corruptions.ts";
-import { corrupt, glyphs } from "../../data/index.ts";
+import { corrupt, glyphs, subset } from "../../data/index.ts";
 import { buildNetwork, Evaluator, toTable, weightsDigest } from "../../exits/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, failsWith } from "../harness.ts";
@@ -34,14 +34,12 @@ test("rows are what evaluation says of corrupted images, shifts are told against
   const asked = { names: ["fog", "speckle_noise"], samples: 40, seed: 5 };
   const found = await corruptionFindings(net, images, { file, raw, names }, asked, (line) => void told.push(line));
   assert.equal([found.samples, found.rows.length, told.length, found.weights], [40, 10, 2, weights]);
-  const forty = {
-    ...images,
-    size: 40,
-    labels: images.labels.subarray(0, 40),
-    ids: images.ids.subarray(0, 40),
-    images: images.images.subarray(0, 40 * 784),
-  };
-  const table = await tableOf(corrupt(forty, { name: "fog", severity: 3, seed: 5 }));
+  const spread = (count: number) =>
+    subset(
+      images,
+      Int32Array.from({ length: count }, (_, i) => Math.floor((60 * i) / count)),
+    );
+  const table = await tableOf(corrupt(spread(40), { name: "fog", severity: 3, seed: 5 }));
   const [row, clean] = [found.rows[2]!, found.clean];
   assert.equal(
     row.exits,
@@ -61,9 +59,30 @@ test("rows are what evaluation says of corrupted images, shifts are told against
   const page = corruptionSection(found);
   assert.match(page, /<th scope="row">fog<\/th>/);
   assert.is(corruptionSection(undefined), "");
+  // Spread over all images, and once for a name that is given twice.
+  const fogs = { names: ["fog", "fog"], samples: 7, seed: 5 };
+  const few = await corruptionFindings(net, images, { file, raw, names }, fogs);
+  assert.equal([few.samples, few.of, few.rows.length], [7, 60, 5]);
+  assert.equal(
+    few.clean.exits.map(({ accuracy }) => accuracy),
+    evaluate(await tableOf(spread(7))).exits.map(({ accuracy }) => accuracy),
+  );
   await failsWith(
     () => corruptionFindings(net, images, { file, raw: { ...raw, origin: undefined } as never, names }, asked),
     "SortieError",
     "evaluate: the logits must say of which weights they are; got none.",
   );
+});
+
+test("policies by what heads say of themselves are looked at too", async () => {
+  const { test: images } = glyphs({ train: 0, validation: 0, calibration: 0, test: 30, seed: 3 });
+  const options = { depth: 8, widths: [4, 8, 8] };
+  const made = { input: images.shape, classes: 10, exits: ["stage1", "stage2"], wraps: ["gated"] } as const;
+  using net = buildNetwork({ backbone: "resnet", options, ...made }, { seed: 2 });
+  const raw = { origin: { weights: await weightsDigest(net.state().values()) } } as never;
+  const result = { ok: true, method: "by hand", score: "confidence", thresholds: Float64Array.of(0.5, 0.5) };
+  const file = { result: { ...result, guarantee: { kind: "none" } } } as unknown as PolicyFile;
+  const found = { file, raw, names: ["first", "second", "last"] };
+  const { rows, clean } = await corruptionFindings(net, images, found, { names: ["fog"], seed: 1 });
+  assert.ok([clean, ...rows].every(({ policy }) => policy && policy.fractions.length === 3));
 });

@@ -1,7 +1,7 @@
 // Fine-tuning by the command, from the first run to the last: weights of another run, of a file under PyTorch's names,
 // frozen parts, rates by name, further epochs on a finished run; and what cannot be started from.
 
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readSafetensors, type StoredTensor, writeSafetensors } from "../../engine/index.ts";
@@ -120,6 +120,26 @@ test("what a run started from may be gone once its checkpoint is there, and what
   assert.is(longer.code, 0, longer.text);
   const other = await train("afresh", ...flags);
   assert.match(other.text, /there is no .*saved\.safetensors/);
+});
+
+test("starting over costs nothing where it is refused, and then begins anew", async () => {
+  assert.is((await train("again")).code, 0);
+  const dir = join(out, "again");
+  const files = () => readdirSync(dir).sort();
+  const [before, weights] = [files(), readFileSync(join(dir, "last.safetensors"))];
+  for (const [flags, why] of [
+    [["--from", dir], /there is no .*last\.safetensors/],
+    [["--freeze", "backbones."], /freeze must be beginnings of parameters' names/],
+  ] as const) {
+    const { code, text } = await train("again", "--fresh", ...flags);
+    assert.is(code, 1);
+    assert.match(text, why);
+    assert.equal([files(), readFileSync(join(dir, "last.safetensors"))], [before, weights]);
+  }
+  const anew = await train("again", "--fresh", "--seed", "3");
+  assert.is(anew.code, 0, anew.text);
+  assert.equal(files(), before);
+  assert.not.equal(readFileSync(join(dir, "last.safetensors")), weights);
 });
 
 test("what freezes all that a phase trains is refused before the phases in front of it", async () => {

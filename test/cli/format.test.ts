@@ -37,14 +37,22 @@ test("starting over empties a folder of what a run leaves, and of nothing else",
     for (const name of own) writeFileSync(folder.path(name), "{}");
     const others = ["notes.txt", "logits.txt"].map((name) => join(folder.dir, name));
     for (const path of [...others, folder.metrics]) writeFileSync(path, "x");
-    folder.claim(config, { isFresh: false });
-    assert.ok(own.every((name) => existsSync(folder.path(name))) && existsSync(folder.metrics));
-    folder.claim(config, { isFresh: true });
-    assert.equal(
-      own.filter((name) => existsSync(folder.path(name))),
-      [],
-    );
-    assert.not(existsSync(folder.metrics));
+    folder.claim(config);
+    const there = () => [...own.map((name) => folder.path(name)), folder.metrics].filter((path) => existsSync(path));
+    assert.is(there().length, 5);
+    folder.setAside();
+    assert.equal(there(), []);
+    assert.ok(others.every((path) => existsSync(path)));
+    // What is refused, or killed before it is accepted, costs nothing.
+    folder.putBack();
+    folder.setAside();
+    folder.setAside();
+    folder.putBack();
+    assert.is(there().length, 5);
+    folder.setAside();
+    folder.claim(config);
+    folder.putBack();
+    assert.equal(there(), []);
     assert.ok(others.every((path) => existsSync(path)) && existsSync(folder.path("config")));
   } finally {
     rmSync(dir, { recursive: true });

@@ -135,7 +135,7 @@ test("a run on files of one's own is named by what they are, not by where they l
   assert.equal([configOf("--from", near).train.from, sent.train.from], [near, join(dir, "one")]);
 
   const folder = new RunFolder(join(dir, "run"));
-  folder.claim(ofFolder("cats"), { isFresh: false });
+  folder.claim(ofFolder("cats"));
   folder.check(ofFolder("moved"));
   assert.throws(() => folder.check(ofFolder("dogs")), /holds a run with data\.content "/);
   // Of a run from before there were digests, the files tell as they are now.
@@ -144,7 +144,7 @@ test("a run on files of one's own is named by what they are, not by where they l
   folder.check(ofFolder("cats"));
   assert.throws(() => folder.check(ofFolder("dogs")), /holds a run with data\.content "/);
   // What was finished is still that run where its pictures are gone.
-  folder.claim(ofFolder("cats"), { isFresh: false });
+  folder.claim(ofFolder("cats"));
   rmSync(join(dir, "cats"), { recursive: true });
   folder.check(ofFolder("cats"));
   assert.throws(
@@ -189,20 +189,23 @@ test("a run folder travels whole, without its lock, and what makes it finished a
 });
 
 test("a queue that is away for a while is waited for, and a run that is nowhere is told", async () => {
+  const artefacts = await openArtefacts("compare", shared);
   const states = [
     () => Promise.reject(new Error("gone")),
     async () => ({ kind: "active", said: "host: step 1" }) as const,
-    async () => ({ kind: "done" }) as const,
+    async () => ({ kind: "done", artefacts: artefacts.place }) as const,
   ];
   const lines: string[] = [];
   const run = { name: "mine", id: "run-1", config: configOf(), data: "d", backbone: "b", method: "m", seed: 1 };
-  const failed = await waitFor([run], {
-    queue: { state: () => states.shift()!() },
-    artefacts: await openArtefacts("compare", shared),
-    print: (line) => lines.push(line),
-  });
+  const wait = { artefacts, print: (line: string) => lines.push(line) };
+  const failed = await waitFor([run], { ...wait, queue: { state: () => states.shift()!() } });
   assert.equal(lines, ["mine  the queue is away: gone", "mine  at work, host: step 1", "mine  done"]);
   assert.match(failed.get("mine") ?? "", /run-1\.zip must be in .*Give the worker the same --artefacts/);
+  const asked = await waitFor([run], {
+    ...wait,
+    queue: { state: async () => ({ kind: "done", artefacts: "s3://other" }) },
+  });
+  assert.match(asked.get("mine")!, /put into the queue by a comparison with --artefacts s3:\/\/other: give the same/);
 });
 
 test("results that are away are waited for, and one that cannot be had, or has no reason, ends no wait", async () => {
@@ -221,7 +224,10 @@ test("results that are away are waited for, and one that cannot be had, or has n
   };
   const lines: string[] = [];
   const failed = await waitFor(waits, {
-    queue: { state: async (id) => (id === "silent" ? { kind: "failed", reason: "" } : { kind: "done" }) },
+    queue: {
+      state: async (id) =>
+        id === "silent" ? { kind: "failed", reason: "" } : { kind: "done", artefacts: "s3://runs" },
+    },
     artefacts: { place: "s3://runs", get, put: async () => {}, remove: async () => {} },
     print: (line) => lines.push(line),
   });

@@ -154,7 +154,7 @@ async function isDoneOnce(site: Site): Promise<void> {
       .split(": done").length,
     2,
   );
-  assert.equal(await queue.state(id), { kind: "done" });
+  assert.equal(await queue.state(id), { kind: "done", artefacts: artefacts.place });
   assert.is((await begunOf(artefacts, id)).length, 0, "what had begun is tidied away");
 
   await failsWithItsReason(site);
@@ -229,7 +229,7 @@ async function knowsWhatItLost({ queue, artefacts }: Site): Promise<void> {
     { stop: stop.signal, lock: 1, print: () => {} },
   );
   assert.is(taken, 2);
-  assert.equal(await queue.state("run-deaf"), { kind: "done" });
+  assert.equal(await queue.state("run-deaf"), { kind: "done", artefacts: artefacts.place });
 }
 
 /** The same tests on each server, with results in a folder or in a bucket. */

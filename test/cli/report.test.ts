@@ -4,7 +4,7 @@
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { evaluatePolicy, learnThenTest } from "../../calibration/index.ts";
+import { evaluatePolicy, fixedThreshold, learnThenTest, type PolicyFile } from "../../calibration/index.ts";
 import { examplesPerExit } from "../../cli/report/examples.ts";
 import { errorsByDifficulty, exitsByDifficulty } from "../../cli/report/figures/difficulty.ts";
 import { accuracyCurve, exitShares } from "../../cli/report/figures/policy.ts";
@@ -174,6 +174,17 @@ runs("the dotted line is at the policy's alpha, within the axis, and the policy 
     assert.equal(rule.data.values, [{ target: alpha }]);
     assert.equal(rule.encoding.x.scale, { domain: [0, Math.max(...targets)], nice: false });
   }
+});
+
+runs("a policy that cannot be asked again of the run's own tables, or was never asked for a risk, says so", () => {
+  const table = (seed: number) => randomTable(600, 3, 4, { seed });
+  const sources = { validation: table(2), calibration: table(3), test: table(4) };
+  const result = learnThenTest(sources.calibration, { alpha: 0.3, delta: 0.1, validation: sources.validation });
+  const asked = (more: object) => sweepTargets({ result, request: { rule: "learnThenTest", ...more } }, sources);
+  assert.match(asked({ costs: "milliseconds" }) as string, /^This is a policy that was laid out by measured times: /);
+  assert.match(asked({ validation: "other.npz" }) as string, /^This is a policy that was laid out on other\.npz: /);
+  const fixed = { result: fixedThreshold(sources.test, { threshold: 0.9 }) } as PolicyFile;
+  assert.match(sweepTargets(fixed, sources) as string, /^This policy is a paper's rule \(fixed threshold\)/);
 });
 
 runs("scalings of confidences, other scores and budgets have their report too", async () => {

@@ -5,7 +5,13 @@ import { lastOf, zip } from "../../../base/index.ts";
 import type { RunFolder } from "../../files/run-folder.ts";
 import { changedSince, stampOf } from "../../files/stamp.ts";
 import { readJson } from "../../files/whole.ts";
-import { bySeverity, type CorruptionFindings, type CorruptionRow } from "../../findings/corruptions.ts";
+import {
+  brokenText,
+  bySeverity,
+  type CorruptionFindings,
+  type CorruptionRow,
+  promisesOf,
+} from "../../findings/corruptions.ts";
 import type { Findings } from "../../findings/findings.ts";
 import { percent } from "../../format.ts";
 import { escapeHtml, section, table } from "../html.ts";
@@ -30,7 +36,7 @@ export function asCorruptionFindings(json: unknown): CorruptionFindings | undefi
 /** Accuracy from severity to severity, and what becomes of the policy. */
 export function corruptionSection(found: CorruptionFindings | undefined): string {
   if (!found) return "";
-  const { clean, rows, samples, images, synthetic, meanError, names, alpha } = found;
+  const { clean, rows, samples, images, synthetic, meanError, names } = found;
   const hasPolicy = clean.policy !== undefined;
   const severities = [...new Set(rows.map(({ severity }) => severity))];
   const last = (row: CorruptionRow) => percent(lastOf(row.exits).accuracy);
@@ -38,12 +44,11 @@ export function corruptionSection(found: CorruptionFindings | undefined): string
     const policies = of.flatMap(({ policy }) => policy ?? []);
     const mean = (pick: (policy: (typeof policies)[number]) => number) =>
       percent(policies.reduce((sum, policy) => sum + pick(policy), 0) / policies.length);
-    const broken = policies.filter(({ isBroken }) => isBroken).length;
     return [
       mean(({ accuracy }) => accuracy),
       mean(({ cost }) => cost),
       mean(({ shift }) => shift),
-      alpha === undefined ? "" : `${broken} of ${policies.length}`,
+      brokenText(promisesOf(of)),
     ];
   };
   const head = [
@@ -84,18 +89,18 @@ clean images, and is broken where the observed risk is above the target by more 
 /** From severity to severity, means over the corruptions that count. */
 function severityTable(found: CorruptionFindings): string {
   const means = bySeverity(found).filter(({ corruptions }) => corruptions > 0);
-  const { alpha, clean } = found;
+  const { clean } = found;
   const head = [
     ...["severity", "last exit", "its ECE"],
     ...(clean.policy ? ["policy", "its cost", "leave elsewhere", "promised risk, observed", "promise broken"] : []),
   ];
   return table(
     head,
-    means.map(({ severity, accuracy, ece, policy, corruptions }) => [
+    means.map(({ severity, accuracy, ece, policy }) => [
       severity === 0 ? "clean" : String(severity),
       ...[accuracy, ece].map(percent),
       ...(policy ? [policy.accuracy, policy.cost, policy.shift, policy.risk].map(percent) : []),
-      ...(policy ? [alpha === undefined ? "" : `${policy.broken} of ${corruptions}`] : []),
+      ...(policy ? [brokenText(policy.promises)] : []),
     ]),
   );
 }
