@@ -157,6 +157,8 @@ export async function openCascade(
   }
   return {
     async classify(images, { batch = 64 } = {}) {
+      if (!Number.isInteger(batch) || batch < 1)
+        throw new RangeError(`cascade: batch must be a whole number of at least 1; got ${batch}.`);
       const each = about.input.shape.reduce((n, extent) => n * extent, 1);
       const n = countOf(images, each);
       const found = {

@@ -62,6 +62,8 @@ export interface Point {
 /** A training that is kept in this browser. */
 export interface Kept {
   readonly settings: Settings;
+  /** Digest of its pictures; empty where they are drawn by code. */
+  readonly content?: string;
   readonly standing: Standing;
   readonly step: number;
   readonly steps: number;

@@ -20,6 +20,11 @@ export class Asking {
       if ("error" in data) waiting?.reject(new Error(data.error));
       else waiting?.resolve(data.answer as never);
     });
+    // A worker that cannot start answers nothing.
+    this.#worker.addEventListener("error", ({ message }) => {
+      for (const { reject } of this.#waiting.values()) reject(new Error(`The worker failed: ${message}`));
+      this.#waiting.clear();
+    });
   }
 
   ask<N extends Name>(name: N, given: Given<N>, transfer: Transferable[] = []): Promise<Answer<N>> {

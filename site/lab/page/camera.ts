@@ -24,6 +24,8 @@ export function camera(
 
   async function toggle(): Promise<void> {
     if (stream) return stop();
+    // One at a time: the browser asks, and what it asks may wait.
+    button.disabled = true;
     try {
       stream = await navigator.mediaDevices.getUserMedia({ video: { width: 320, height: 320 } });
       video.srcObject = stream;
@@ -34,6 +36,8 @@ export function camera(
     } catch (error) {
       stop();
       fail(`The camera cannot be used: ${(error as Error).message}`);
+    } finally {
+      button.disabled = false;
     }
   }
   return { element: h("div", { className: "camera" }, video, button) };

@@ -8,6 +8,7 @@ import {
   fromPixels,
   type GlyphOptions,
   glyphs,
+  type PictureFit,
   type Splits,
   Stream,
   shuffledOrder,
@@ -54,7 +55,9 @@ function split(name: string, { shape, classes }: OwnSet, seed: number): Splits {
   const all = whole(name, { shape, classes });
   const of = (part: keyof typeof parts): Dataset => subset(all, Int32Array.from(parts[part]), part);
   // Of the training pictures alone.
-  const meta = { ...channelStatistics(of("train")), name };
+  const { mean, std } = channelStatistics(of("train"));
+  // A channel may be the same everywhere.
+  const meta = { mean, std: std.map((x) => Math.max(x, 1 / 255)), name };
   const known = (part: keyof typeof parts): Dataset => ({ ...of(part), meta: { ...meta, split: part } });
   return {
     train: known("train"),
@@ -79,5 +82,18 @@ function whole(name: string, { shape, classes }: OwnSet): Dataset {
 }
 
 /** Pictures of any size as bytes of one. */
-export const prepare = (pictures: readonly Picture[], input: readonly number[]): Promise<Uint8Array[]> =>
-  Promise.all(pictures.map((picture) => fromPixels(picture, { input })));
+export const prepare = (
+  pictures: readonly Picture[],
+  input: readonly number[],
+  fit: PictureFit = {},
+): Promise<Uint8Array[]> => Promise.all(pictures.map((picture) => fromPixels(picture, { input, ...fit })));
+
+/** What tells the pictures of a set from what they were; nothing of those that are drawn by code. */
+export async function contentOf(images: ImageSource): Promise<string> {
+  const own = images === "glyphs" ? undefined : await get<OwnSet>(classesAt(images));
+  if (!own) return "";
+  const layout = JSON.stringify(own.classes.map(({ name, pictures }) => [name, pictures.length]));
+  const bytes = new Blob([layout, ...own.classes.flatMap(({ pictures }) => pictures as Uint8Array<ArrayBuffer>[])]);
+  const digest = await crypto.subtle.digest("SHA-256", await bytes.arrayBuffer());
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -12,6 +12,14 @@ const settled = <T>(request: IDBRequest<T>): Promise<T> =>
     request.onerror = () => reject(request.error);
   });
 
+/** The end of a request's transaction: only then is kept what was written. @throws DOMException as above */
+const committed = ({ transaction }: IDBRequest): Promise<void> =>
+  new Promise((resolve, reject) => {
+    if (!transaction) return resolve();
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = () => reject(transaction.error);
+  });
+
 let opened: Promise<IDBDatabase> | undefined;
 
 function database(): Promise<IDBDatabase> {
@@ -20,6 +28,10 @@ function database(): Promise<IDBDatabase> {
     request.onupgradeneeded = () => request.result.createObjectStore(TABLE);
     return settled(request);
   })();
+  // What was refused may be allowed later.
+  opened.catch(() => {
+    opened = undefined;
+  });
   return opened;
 }
 
@@ -33,12 +45,12 @@ export async function get<T>(name: string): Promise<T | undefined> {
 }
 
 export async function put(name: string, value: unknown): Promise<void> {
-  await settled((await table("readwrite")).put(value, name));
+  await committed((await table("readwrite")).put(value, name));
 }
 
 /** Removes everything whose name begins so. */
 export async function removeAll(prefix: string): Promise<void> {
-  await settled((await table("readwrite")).delete(IDBKeyRange.bound(prefix, `${prefix}\uffff`)));
+  await committed((await table("readwrite")).delete(IDBKeyRange.bound(prefix, `${prefix}\uffff`)));
 }
 
 /** Checkpoints under a prefix. A transaction is whole or not at all, and so is a file. */

@@ -65,7 +65,7 @@ export async function runPictures(
   { net, about }: Classified,
   pictures: readonly Picture[],
 ): Promise<Ran> {
-  const prepared = await prepare(pictures, net.input);
+  const prepared = await prepare(pictures, net.input, about.fit);
   const images = new Uint8Array(prepared.reduce((sum, { length }) => sum + length, 0));
   prepared.forEach((picture, i) => {
     images.set(picture, i * picture.length);

@@ -6,7 +6,7 @@ import { buildNetwork, METHODS, type Progress, train } from "../../../exits/inde
 import type { Kept, Point, Settings, Standing, Told } from "../protocol.ts";
 import { BACKBONES } from "./choices.ts";
 import { onDevice } from "./gpu.ts";
-import { imagesOf } from "./images.ts";
+import { contentOf, imagesOf } from "./images.ts";
 import { checkpoints, get, put, removeAll } from "./kept.ts";
 import { type Classified, trainedSubject } from "./subject.ts";
 
@@ -15,8 +15,14 @@ const CHECKPOINTS = "checkpoints/";
 
 type Tell = (told: Told) => void;
 
-/** What is kept of the last training. */
-export const kept = (): Promise<Kept | undefined> => get<Kept>(KEPT);
+/** What is kept of the last training; nobody goes on with it by itself where its pictures are others by now. */
+export async function kept(): Promise<Kept | undefined> {
+  const found = await get<Kept>(KEPT);
+  return found && ((await isOfNow(found)) ? found : { ...found, standing: "paused" });
+}
+
+const isOfNow = async ({ settings, content }: Kept): Promise<boolean> =>
+  content === undefined || content === (await contentOf(settings.images));
 
 /** Forgets it. */
 export async function forget(): Promise<void> {
@@ -35,10 +41,12 @@ export async function trainKept(settings: Settings, tell: Tell): Promise<Classif
   const own = new AbortController();
   stop = own;
   try {
-    const before = await kept();
-    const isSame = before !== undefined && JSON.stringify(before.settings) === JSON.stringify(settings);
+    const before = await get<Kept>(KEPT);
+    const isAlike = before !== undefined && JSON.stringify(before.settings) === JSON.stringify(settings);
+    const isSame = isAlike && (await isOfNow(before));
     if (!isSame) await forget();
-    const log = new Log(settings, isSame ? before.points : [], tell);
+    const begun = { settings, content: await contentOf(settings.images) };
+    const log = new Log(begun, isSame ? before.points : [], tell);
     return await onDevice(tell, (device) => trainOn(device, { settings, log, signal: own.signal }));
   } finally {
     stop = undefined;
@@ -85,7 +93,8 @@ async function trainOn(device: Device, { settings, log, signal }: Asked): Promis
     });
     run.dispose();
     const subject = await trainedSubject({ net, device }, data, settings);
-    await log.keep("done");
+    // Not kept, it is there all the same, until the page is closed.
+    await log.keep("done").catch(() => {});
     return subject;
   } catch (error) {
     net.dispose();
@@ -97,14 +106,14 @@ async function trainOn(device: Device, { settings, log, signal }: Asked): Promis
 
 /** What a training tells: to the page at once, and to the browser for later. */
 class Log {
-  readonly #settings: Settings;
+  readonly #begun: Pick<Kept, "settings" | "content">;
   readonly #tell: Tell;
   #points: readonly Point[];
   #at = { step: 0, steps: 0 };
   #keeping: Promise<void> = Promise.resolve();
 
-  constructor(settings: Settings, points: readonly Point[], tell: Tell) {
-    this.#settings = settings;
+  constructor(begun: Pick<Kept, "settings" | "content">, points: readonly Point[], tell: Tell) {
+    this.#begun = begun;
     this.#points = points;
     this.#tell = tell;
   }
@@ -128,13 +137,14 @@ class Log {
       this.#at = { step: event.step, steps: event.steps };
       this.#tell({ tell: "step", ...this.#at, secondsLeft: event.secondsLeft });
     }
-    if (event.kind !== "note" && event.kind !== "end") void this.keep("running");
+    // The next one is kept again.
+    if (event.kind !== "note" && event.kind !== "end") void this.keep("running").catch(() => {});
   };
 
-  /** Keeps where the training stands. */
+  /** Keeps where the training stands. @throws DOMException where the browser keeps nothing */
   keep(standing: Standing): Promise<void> {
-    const kept: Kept = { settings: this.#settings, standing, ...this.#at, points: this.#points };
-    this.#keeping = this.#keeping.then(() => put(KEPT, kept));
+    const kept: Kept = { ...this.#begun, standing, ...this.#at, points: this.#points };
+    this.#keeping = this.#keeping.catch(() => {}).then(() => put(KEPT, kept));
     return this.#keeping;
   }
 }
