@@ -285,7 +285,8 @@ for (const part of PARTS) {
     if (old !== undefined) sections.push(old);
     continue;
   }
-  const command = `node scripts/run.mjs bench/real-exits.ts RUN --only ${part}`;
+  const { images, shares, batches } = flags;
+  const command = `node scripts/run.mjs bench/real-exits.ts RUN --data-dir DIR --only ${part} --images ${images} --rounds ${rounds} --shares ${shares} --batches ${batches}`;
   const lines = await RUNS[part]();
   sections.push([`## ${TITLES[part]}`, "", `\`${command}\` on ${name}.`, "", ...lines].join("\n"));
   console.log(sections.at(-1));

@@ -174,7 +174,7 @@ const kept = known.filter(
 
 const page = `# Training without the samples that an exit has handled
 
-Written by \`node scripts/run.mjs bench/skipping.ts RUN... --data-dir DIR\`. Gates as CGT's paper prints them, hard, tau
+Written by \`node scripts/run.mjs bench/skipping.ts RUN... --data-dir DIR --images ${flags.images}\`. Gates as CGT's paper prints them, hard, tau
 ${flags.tau}: what an exit gets right with that confidence is learnt from no more behind it. By masks the stages behind see
 these samples all the same; left out, they are neither computed forwards nor backwards. Either the joint network of RUN
 goes on at a tenth of its learning rate, or a new one is trained by the run's recipe, on ${flags.images} images. The runs

@@ -27,12 +27,12 @@ export interface BundleSize {
 
 /** What is measured, the whole engine first. */
 export const BUNDLES: readonly Measured[] = [
-  { what: "engine, all of it", entry: "engine/index.ts", budget: 102_600, target: 45_000 },
+  { what: "engine, all of it", entry: "engine/index.ts", budget: 102_700, target: 45_000 },
   {
     what: "engine without the kernels",
     entry: "engine/index.ts",
     external: ["../kernels/*", "../../kernels/*"],
-    budget: 62_500,
+    budget: 62_700,
     target: 45_000,
   },
   { what: "app: a matrix product", entry: "bench/apps/product.ts", budget: 16_300, target: 16_000 },
@@ -42,7 +42,7 @@ export const BUNDLES: readonly Measured[] = [
     what: "app: a model file classifies",
     entry: "bench/apps/classify.ts",
     parts: ["./resnet.ts"],
-    budget: 107_900,
+    budget: 108_000,
     target: 60_000,
   },
   {
@@ -51,7 +51,7 @@ export const BUNDLES: readonly Measured[] = [
     budget: 15_800,
     target: 40_000,
   },
-  { what: "app: a recorded model classifies", entry: "bench/apps/recorded.ts", budget: 21_400, target: 60_000 },
+  { what: "app: a recorded model classifies", entry: "bench/apps/recorded.ts", budget: 21_500, target: 60_000 },
   {
     what: "app: a method trains",
     entry: "bench/apps/trainer.ts",
