@@ -1,7 +1,8 @@
 // `sortie train`: trains a multi-exit network into a run folder, and caches the logits that calibration works on.
 
 import { existsSync } from "node:fs";
-import { defined, messageOf, only } from "../../base/index.ts";
+import { resolve, sep } from "node:path";
+import { defined, messageOf, only, SortieError } from "../../base/index.ts";
 import { clopperPearson } from "../../calibration/index.ts";
 import type { ImageBytes, Splits } from "../../data/index.ts";
 import { createDevice, type Device } from "../../engine/index.ts";
@@ -82,6 +83,7 @@ export async function trainInto(
   const folder = RunFolder.of(config);
   const own = teacher?.kind === "network" ? teacherConfig(config, teacher, folder.dir) : undefined;
   if (!isFresh) folder.check(config);
+  else checkStart(config, folder.dir);
   // A folder that is there is taken before the data are read; a new one is made only for data that can be read.
   const made = newFolders(folder.dir);
   let lock = existsSync(folder.dir) ? await lockFolder("train", folder.dir) : undefined;
@@ -148,6 +150,16 @@ const sharedTeacher = (own: Config, teachers: string): Config => ({
   ...own,
   ...{ out: teachers, name: `${own.method.name}-${runId(own).slice(-8)}` },
 });
+
+/** Refuses to start from the run that is replaced. @throws SortieError */
+function checkStart({ train: { from, weights } }: Config, dir: string): void {
+  const start = from ?? weights;
+  if (start === undefined || !`${resolve(start)}${sep}`.startsWith(`${resolve(dir)}${sep}`)) return;
+  const option = from === undefined ? "--weights" : "--from";
+  throw new SortieError(
+    `train: ${option} must be of another run than the one that --fresh replaces; got ${start}. Give the new one a --name of its own.`,
+  );
+}
 
 /** Puts back what a process had set aside that was killed before it began, unless this one begins anew. */
 function restore(folder: RunFolder, config: Config, isFresh: boolean): void {

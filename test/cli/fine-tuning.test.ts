@@ -128,7 +128,8 @@ test("starting over costs nothing where it is refused, and then begins anew", as
   const files = () => readdirSync(dir).sort();
   const [before, weights] = [files(), readFileSync(join(dir, "last.safetensors"))];
   for (const [flags, why] of [
-    [["--from", dir], /there is no .*last\.safetensors/],
+    [["--from", dir], /train: --from must be of another run than the one that --fresh replaces; got .*again\./],
+    [["--weights", join(out, "none.safetensors")], /there is no .*none\.safetensors/],
     [["--freeze", "backbones."], /freeze must be beginnings of parameters' names/],
   ] as const) {
     const { code, text } = await train("again", "--fresh", ...flags);
