@@ -351,6 +351,12 @@ folder("cascade.ts refuses what is no image, and files that do not belong togeth
     "RangeError",
     "cascade: pixels must be finite; got NaN or infinity.",
   );
+  for (const batch of [0, 1.5, Number.NaN])
+    await failsWith(
+      () => cascade.classify(new Uint8Array(784), { batch }),
+      "RangeError",
+      `cascade: batch must be a whole number of at least 1; got ${batch}.`,
+    );
   await failsWith(
     () => openCascade(runtime, about, []),
     "RangeError",
