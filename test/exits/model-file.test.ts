@@ -380,6 +380,9 @@ damage("a page that is refused its caches has its model all the same; one withou
       put("caches", { get });
       assert.is((await readModel(address("model"), { cache: true })).record.classes.length, 4);
     }
+    // What is no model is told, too: a copy for the cache that nobody reads is not waited for.
+    for (const name of ["page", "none"])
+      await refused(() => readModel(address(name), { cache: true }), "ModelError", new RegExp(`/${name} must be`));
   } finally {
     if (before) put("caches", before);
     else Reflect.deleteProperty(globalThis, "caches");
