@@ -163,12 +163,16 @@ export interface Place {
   readonly offset: number;
 }
 
+let made = 0;
+
 /**
  * Memory of a tensor. It is placed in a buffer only when the first command that uses it is encoded, so a value that was
  * consumed before that never overlaps its successors, and a gradient can be directed into a slot of a flat buffer.
  * Counted references: tensors, the tape and pending commands hold one each.
  */
 export class Storage {
+  /** How many had been made before this one. */
+  readonly age = made++;
   readonly bytes: number;
   /** How many of the first bytes mean something; behind them may lie what was there before. */
   readonly meant: number;

@@ -2,10 +2,10 @@
 // sums back what was broadcast, adds up what was used twice, and leaves gradients at the leaves.
 
 import type { Kinds } from "../base/index.ts";
-import type { Storage } from "./buffers.ts";
+import { Storage } from "./buffers.ts";
 import { isFloat } from "./dtype.ts";
 import { GradientError, readOptions, ShapeError } from "./errors.ts";
-import { type Backward, CONSTANT, Constant, type Leaf, type Node, type Saved, type Source } from "./graph.ts";
+import { type Backward, CONSTANT, Constant, type Leaf, type Node, type Source } from "./graph.ts";
 import { noGrad } from "./op.ts";
 import { addInto, copyInto } from "./ops/assign.ts";
 import { express } from "./ops/express.ts";
@@ -55,12 +55,12 @@ export const backward = positional(
         `backward: the gradient must have the result's shape; got ${describe(gradient)} for ${describe(result)}.`,
       );
     }
-    if (!gradient && result.size !== 1) {
+    if (gradient) checkDevice("backward", gradient, result.device);
+    else if (result.size !== 1) {
       throw new GradientError(
         `backward: a result of several elements needs a gradient; got ${describe(result)}. Reduce it, or pass { gradient }.`,
       );
     }
-    if (gradient) checkDevice("backward", gradient, result.device);
     sweep.run(gradient, createGraph);
   },
 );
@@ -78,8 +78,10 @@ export class Sweep {
   /** How many gradients a source still waits for. */
   readonly #uses = new Map<Source, number>();
   readonly #gradients = new Map<Source, Tensor>();
-  /** Memory of others: the caller's gradient, saved values, gradients that were left at a leaf. */
-  readonly #shared = new Set<Storage>();
+  /** Memory that was there before belongs to others: the caller's gradient, saved values, what a vjp has from outside. */
+  readonly #first = new Storage(0).age;
+  /** Gradients that were left at a leaf. */
+  readonly #left = new Set<Storage>();
   #isOpen = false;
   #createGraph = false;
 
@@ -110,7 +112,6 @@ export class Sweep {
     const { shape, dtype, device, source } = this.#result;
     this.#createGraph = createGraph;
     const walk = (): void => {
-      if (gradient) this.#shared.add(gradient.storage);
       this.#receive(source as Source, gradient ? alias(cast(gradient, dtype)) : full(shape, 1, { dtype, device }));
       for (let node = this.#order.pop(); node; node = this.#order.pop()) this.#step(node);
     };
@@ -134,13 +135,11 @@ export class Sweep {
       seen.add(source);
       if (this.#targets?.has(source)) return;
       if (source.kind === "constant") {
-        if (source.of) {
-          throw new GradientError(
-            `backward: the gradient of ${source.of} has no derivative; detach() it, or what goes into ${source.of}, to hold that constant.`,
-          );
-        }
+        const { of } = source;
         throw new GradientError(
-          "backward: what a gradient depends on is known only if it was made with { createGraph: true }; got one that was not. detach() holds it constant.",
+          of
+            ? `backward: the gradient of ${of} has no derivative; detach() it, or what goes into ${of}, to hold that constant.`
+            : "backward: what a gradient depends on is known only if it was made with { createGraph: true }; got one that was not. detach() holds it constant.",
         );
       }
       if (source.kind === "node") stack.push({ node: source, next: 0 });
@@ -201,7 +200,7 @@ export class Sweep {
    * handle of its own.
    */
   #gradientsOf(node: Node, g: Tensor): (Tensor | undefined)[] {
-    const view = new View(node, this.#shared, this.#createGraph, (parent) => this.#uses.has(parent));
+    const view = new View(node, this.#createGraph, (parent) => this.#uses.has(parent));
     const found = node.record.vjp?.(g, view as unknown as Backward<never, never>) ?? {};
     const gradients = node.names.map((name) => {
       const gradient = view.needs(name) ? found[name] : undefined;
@@ -221,13 +220,10 @@ export class Sweep {
   #receive(source: Source, gradient: Tensor | undefined): void {
     const waiting = (this.#uses.get(source) as number) - 1;
     this.#uses.set(source, waiting);
-    const sofar = this.#gradients.get(source);
     if (gradient) {
+      const sofar = this.#gradients.get(source);
       this.#gradients.set(source, sofar ? add(sofar, gradient) : gradient);
-      if (sofar) {
-        sofar.dispose();
-        gradient.dispose();
-      }
+      if (sofar) for (const part of [sofar, gradient]) part.dispose();
     }
     if (waiting === 0 && source.kind === "leaf" && !this.#targets) this.#settle(source);
   }
@@ -254,11 +250,10 @@ export class Sweep {
    */
   #own(gradient: Tensor, slot: Storage | undefined): Tensor {
     const { storage, device, shape, dtype, source } = gradient;
-    const isShared = this.#shared.has(storage);
-    this.#shared.add(storage);
-    if (!isShared && !slot) return gradient;
-    if (!isShared && slot && !storage.placed && storage.owner === device.stream.recorder) {
-      moveInto(storage, slot);
+    const isShared = storage.age < this.#first || this.#left.has(storage);
+    this.#left.add(storage);
+    if (!isShared && (!slot || (!storage.placed && storage.owner === device.stream.recorder))) {
+      if (slot) moveInto(storage, slot);
       return gradient;
     }
     const target = slot ? new Tensor(device, slot.retain(), shape, dtype) : empty(shape, { dtype, device });
@@ -272,16 +267,13 @@ export class Sweep {
 /** A node as its vjp sees it; handles on saved values are made on demand and go with the step's scope. */
 class View implements Backward<unknown> {
   readonly #node: Node;
-  readonly #opened: Set<Storage>;
   readonly #createGraph: boolean;
   readonly #isWanted: (parent: Source) => boolean;
   /** Whether a value was looked at that gradients flow to. */
   isVaried = false;
 
-  /** @param opened Gets the saved values that are asked for. */
-  constructor(node: Node, opened: Set<Storage>, createGraph: boolean, isWanted: (parent: Source) => boolean) {
+  constructor(node: Node, createGraph: boolean, isWanted: (parent: Source) => boolean) {
     this.#node = node;
-    this.#opened = opened;
     this.#createGraph = createGraph;
     this.#isWanted = isWanted;
   }
@@ -306,35 +298,34 @@ class View implements Backward<unknown> {
   }
 
   needs(name: string): boolean {
-    const parent = this.#node.parents[this.#node.names.indexOf(name)];
+    const { names, parents } = this.#node;
+    const parent = parents[names.indexOf(name)];
     return parent !== undefined && this.#isWanted(parent);
   }
 
   value(name: string): Tensor | undefined {
-    const { names, inputs, parents, outputs } = this.#node;
-    const saved = this.#node.saved(name);
-    const i = names.indexOf(name);
-    if (i >= 0) return inputs[i] && this.#open(saved, inputs[i], name, parents[i]);
-    // Further outputs are statistics; how they depend on the inputs the tape does not know.
-    const isFirst = name === Object.keys(outputs)[0];
-    return (
-      outputs[name] && this.#open(saved, outputs[name], name, isFirst ? this.#node : new Constant(this.#node.name))
-    );
-  }
-
-  #open(saved: Saved | undefined, described: Described | undefined, what: string, source: Source | undefined): Tensor {
-    const { name, device } = this.#node;
-    if (!saved || !described) {
-      throw new GradientError(`${name}: its vjp may use only what the record saves; got a request for ${what}.`);
+    const described = this.described(name);
+    if (!described) return undefined;
+    const node = this.#node;
+    const saved = node.saved(name);
+    if (!saved) {
+      throw new GradientError(`${node.name}: its vjp may use only what the record saves; got a request for ${name}.`);
     }
     if (saved.storage.version !== saved.version) {
       throw new GradientError(
-        `backward: values that ${name} saved must be unchanged; ${what}, ${describe(described)}, was written in place afterwards.`,
+        `backward: values that ${node.name} saved must be unchanged; ${name}, ${describe(described)}, was written in place afterwards.`,
       );
     }
-    this.#opened.add(saved.storage);
-    const own = this.#createGraph && isFloat(described.dtype) ? source?.share() : undefined;
+    const own = this.#createGraph && isFloat(described.dtype) ? this.#sourceOf(name)?.share() : undefined;
     if (own) this.isVaried = true;
-    return new Tensor(device, saved.storage.retain(), described.shape, described.dtype, own);
+    return new Tensor(node.device, saved.storage.retain(), described.shape, described.dtype, own);
+  }
+
+  #sourceOf(name: string): Source | undefined {
+    const { names, parents, outputs } = this.#node;
+    const i = names.indexOf(name);
+    if (i >= 0) return parents[i];
+    // Further outputs are statistics; how they depend on the inputs the tape does not know.
+    return name === Object.keys(outputs)[0] ? this.#node : new Constant(this.#node.name);
   }
 }

@@ -27,7 +27,7 @@ export interface BundleSize {
 
 /** What is measured, the whole engine first. */
 export const BUNDLES: readonly Measured[] = [
-  { what: "engine, all of it", entry: "engine/index.ts", budget: 102_700, target: 45_000 },
+  { what: "engine, all of it", entry: "engine/index.ts", budget: 102_800, target: 45_000 },
   {
     what: "engine without the kernels",
     entry: "engine/index.ts",

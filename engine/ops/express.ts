@@ -1,6 +1,7 @@
 // Derivatives of derivatives of pointwise functions: the WGSL line of a derivative, read as ops on tensors, which have
 // derivatives themselves. Only names that stand here are known; what uses others has no second derivative.
 
+import { isFloat } from "../dtype.ts";
 import type { KnownFunctions } from "../graph.ts";
 import type { Tensor } from "../tensor.ts";
 import { elementwise } from "./elementwise.ts";
@@ -38,9 +39,9 @@ const eq = compared(p.eq, (a, b) => a === b);
 
 function select(otherwise: Real, chosen: Real, cond: Value): Real {
   if (typeof cond === "boolean") return cond ? chosen : otherwise;
-  if (typeof otherwise === "number" && typeof chosen === "number")
-    return add(otherwise, mul(cast(cond as Tensor, "f32"), chosen - otherwise));
-  return p.where(cond as Tensor, chosen, otherwise);
+  const value = p.where(cond as Tensor, chosen, otherwise);
+  // Of whole numbers it makes integers.
+  return isFloat(value.dtype) ? value : cast(value, "f32");
 }
 
 const not = (a: Value): Value => (typeof a === "object" ? p.eq(a, 0) : !a);
@@ -105,8 +106,8 @@ const OPERATORS: readonly Readonly<Record<string, (a: never, b: never) => Value>
 ];
 
 /**
- * The expression `text` in the given operands; undefined if it uses what is known neither here nor to the caller, or is
- * a number.
+ * The expression `text` in the given operands, of which `g` is one; undefined if it uses what is known neither here nor
+ * to the caller.
  * @internal
  */
 export function express(
@@ -153,5 +154,6 @@ export function express(
     return value;
   };
   const value = level(0);
-  return typeof value === "object" ? value : undefined;
+  // Where an exponent decides, a derivative can be a number: 0.
+  return typeof value === "object" ? value : p.mul(operands.g as Tensor, Number(value));
 }

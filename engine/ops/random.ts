@@ -101,17 +101,18 @@ const RANGE: Kinds<Ranged> = {
 
 /** Calls `draw` with the state, on the operand's device if there is one, and the number of a draw. */
 function from(op: string, source: Source, draw: (state: Tensor, call: number) => Tensor, operand?: Tensor): Tensor {
-  if (source.generator !== undefined && !(source.generator instanceof Generator))
-    throw new ArgumentError(`${op}: generator must be a Generator; got ${what(source.generator)}.`);
-  if (source.generator) {
-    const [state] = source.generator.state as [Tensor];
+  const { generator, device = operand?.device, ...key } = source;
+  if (generator !== undefined && !(generator instanceof Generator))
+    throw new ArgumentError(`${op}: generator must be a Generator; got ${what(generator)}.`);
+  if (!generator === (key.seed === undefined)) {
+    const got = generator ? "both" : "neither. Pass { seed: 1 }";
+    throw new ArgumentError(`${op}: a seed or a generator must be given; got ${got}.`);
+  }
+  if (generator) {
+    const [state] = generator.state as [Tensor];
     // Before the draw is counted.
     if (operand) checkDevice(op, operand, state.device);
-    return draw(state, source.generator.next());
-  }
-  const { device = operand?.device, ...key } = source;
-  if (key.seed === undefined) {
-    throw new ArgumentError(`${op}: a seed or a generator must be given; got neither. Pass { seed: 1 }.`);
+    return draw(state, generator.next());
   }
   const state = tensor(randomState(key as RandomKey, op), device && { device });
   const drawn = draw(state, key.call ?? 0);

@@ -100,6 +100,12 @@ test("errors name the call, the rule and what came", async () => {
     "ArgumentError",
     "rand: a seed or a generator must be given; got neither. Pass { seed: 1 }.",
   );
+  using generator = new Generator({ seed: 1 });
+  await failsWith(
+    () => rand([2], { generator, seed: 2 } as { generator: Generator }),
+    "ArgumentError",
+    "rand: a seed or a generator must be given; got both.",
+  );
   await failsWith(
     () => randn([2], { seed: -1 }),
     "ArgumentError",

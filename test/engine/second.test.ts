@@ -34,6 +34,19 @@ test("a linear function has zero second derivatives", async () => {
   assert.equal(await values(s.grad(once)(s.tensor([1, 2]))[0] as s.Tensor), [0, 0]);
 });
 
+test("a power whose exponent ends the derivatives has zeros from there on", async () => {
+  const x = s.tensor([-2, 0, 3]);
+  const next = (f: (x: s.Tensor) => s.Tensor) => (x: s.Tensor) => s.sum(s.grad(f)(x)[0] as s.Tensor);
+  for (const exponent of [0, 1, 2]) {
+    let f = (x: s.Tensor) => s.sum(s.pow(x, exponent));
+    for (let order = 0; order < exponent; order++) f = next(f);
+    for (let beyond = 0; beyond < 3; beyond++) {
+      assert.equal((await values(s.grad(f)(x)[0] as s.Tensor)).map(Math.abs), [0, 0, 0], `pow(x, ${exponent})`);
+      f = next(f);
+    }
+  }
+});
+
 /** The norm of a critic's gradient at its input, as a loss on the critic's weights: Gulrajani et al., NeurIPS 2017. */
 const penalty = (w1: s.Tensor, w2: s.Tensor, x: s.Tensor): s.Tensor => {
   const critic = (at: s.Tensor) => s.sum(s.linear(s.linear(at, w1, undefined, { activation: "tanh" }), w2));

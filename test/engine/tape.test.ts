@@ -150,6 +150,29 @@ test("a custom op runs through the public defineOp", async () => {
   assert.equal(await values(x.grad), [12, 3]);
 });
 
+test("a gradient that a vjp has from outside stays its owner's", async () => {
+  const ones = s.tensor([1, 1, 1, 1]);
+  for (const from of [() => ones, () => s.reshape(ones, [2, 2]).reshape([4])]) {
+    const op = s.defineOp({
+      name: "sloped",
+      operands: { x: "f32" },
+      infer: ({ x }) => ({ y: x }),
+      vjp: () => ({ x: from }),
+    });
+    const [x, moved] = [s.tensor([1, 2, 3, 4]).requiresGrad(), s.tensor([1, 2, 3, 4]).requiresGrad()];
+    const flat = s.flatten([moved]);
+    for (let pass = 1; pass <= 2; pass++) {
+      for (const leaf of [x, moved]) s.backward(s.sum(op({ x: leaf }, {}).y));
+      for (const leaf of [x, moved]) assert.equal(await values(leaf.grad), Array(4).fill(pass));
+      assert.equal(await values(ones), [1, 1, 1, 1]);
+    }
+    const [found] = s.grad((a: s.Tensor) => s.sum(op({ x: a }, {}).y))(x) as [s.Tensor];
+    s.addInto(found, s.ones([4]));
+    flat.zeroGrad();
+    assert.equal(await values(ones), [1, 1, 1, 1]);
+  }
+});
+
 test("what cannot be differentiated says why", () => {
   const x = s.tensor([1, 2]).requiresGrad();
   assert.is(
