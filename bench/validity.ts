@@ -1,10 +1,11 @@
 // Do the guarantees hold? Repeated calibrations on cascades whose true risk is known exactly; a table of violation
 // rates and of power. Rules that promise too much are in the table too, and must fail the same check.
-// `npm run validity` writes bench/results/validity.md; `--repeats 200` for a quick look.
+// `npm run validity` writes bench/results/validity.md; `--repeats 200` for a quick look. A killed run goes on.
 
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { createPopulation, createRandom, type Population, type Truth } from "../calibration/index.ts";
+import { Settled } from "./settled.ts";
 import { lossRows } from "./validity-losses.ts";
 import { monitorRows, setRows } from "./validity-others.ts";
 import {
@@ -37,6 +38,10 @@ const { values: flags } = parseArgs({
   },
 });
 const repeats = Number(flags.repeats);
+const settled = new Settled("runs/validity.jsonl", {
+  of: `${repeats} calibrations`,
+  sources: ["base/", "calibration/", "bench/validity"],
+});
 
 /** The true value of what a rule claims to control; 0 where nobody is concerned. */
 function claimedRisk(truth: Truth, claims: Rule["claims"]): number {
@@ -67,7 +72,7 @@ interface Sums {
 const CLOSED = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY] as const;
 
 /** All rules of a setting see the same draws, so their powers compare pair by pair. */
-function repeat(setting: Setting, rules: readonly Rule[]): readonly Row[] {
+function repeat(setting: Setting, rules: readonly Rule[]): readonly Sums[] {
   const population = populations[setting.population]!;
   const random = createRandom(17);
   const sums = rules.map(
@@ -94,7 +99,7 @@ function repeat(setting: Setting, rules: readonly Rule[]): readonly Row[] {
       sum.accuracy += truth.accuracy;
     });
   }
-  return rules.map((rule, k) => toRow(rule, setting, sums[k]!));
+  return sums;
 }
 
 function toRow(rule: Rule, setting: Setting, sum: Sums): Row {
@@ -214,24 +219,26 @@ function describe({ rule, setting, refused, violations, meanRisk, coverage, save
   return `| ${cells.join(" | ")} |`;
 }
 
-const started = performance.now();
 const everyRule = [...exitRules, ...wrongRules, ...otherRules];
 const rows: Row[] = [];
 for (const setting of new Set(everyRule.flatMap(settingsOf))) {
-  const found = repeat(
-    setting,
-    everyRule.filter((rule) => settingsOf(rule).includes(setting)),
-  );
+  const rules = everyRule.filter((rule) => settingsOf(rule).includes(setting));
+  const name = JSON.stringify([setting, rules.map(({ name, claims }) => [name, claims])]);
+  const sums = settled.part(name, () => repeat(setting, rules));
+  const found = rules.map((rule, k) => toRow(rule, setting, sums[k]!));
   rows.push(...found);
   for (const row of found) console.log(describe(row));
 }
-const others = [...lossRows(repeats), ...setRows(repeats), ...monitorRows(repeats)];
+const others = [
+  ...settled.part("losses", () => lossRows(repeats)),
+  ...settled.part("sets", () => setRows(repeats)),
+  ...settled.part("monitors", () => monitorRows(repeats)),
+];
 for (const other of others) console.log(other.line);
 
 const broken = rows.filter((row) => !row.rule.isWrong && !row.isKept);
 const unbroken = wrongRules.filter((rule) => rows.every((row) => row.rule !== rule || row.isKept));
 const isSound = broken.length === 0 && unbroken.length === 0 && others.every((other) => other.isKept);
-const seconds = ((performance.now() - started) / 1000).toFixed(0);
 const header = `| rule | controls | cascade | alpha | delta | n + validation | violations % | mean risk | early % | cost saved % | accuracy % | refused % | promise |
 |---|---|---|---|---|---|---|---|---|---|---|---|---|`;
 const section = (title: string, of: readonly Rule[]) =>
@@ -244,7 +251,7 @@ writeFileSync(
   flags.out,
   `# Do the guarantees hold?
 
-Written by \`npm run validity\` (${repeats} calibrations a row, ${seconds} s elapsed, one core at most). Each row draws calibration sets from a
+Written by \`npm run validity\` (${repeats} calibrations a row, ${settled.seconds.toFixed(0)} s, one core at most). Each row draws calibration sets from a
 three-exit cascade of 1,000,000 samples and looks the true risk of the chosen thresholds up in that table.
 
 - *violations*: share of calibrations whose true risk is above alpha; kept if at most delta plus three binomial standard errors.

@@ -138,19 +138,20 @@ const SAME =
  */
 function hashRows({ samples, exits, errors, predictions, scores }: Rows): Float64Array {
   const bits = new Uint32Array(Float32Array.from(scores).buffer);
-  return Float64Array.from({ length: samples }, (_, i) => {
+  const hashes = new Float64Array(samples);
+  for (let i = 0; i < samples; i++) {
     let [a, b] = [0x9e3779b9, 0x85ebca6b];
-    const add = (word: number) => {
+    // Two words for each exit, and what both have become by them.
+    for (let k = 0; k <= 2 * exits; k++) {
+      const at = i * exits + (k >> 1);
+      const answer = 2 * predictions[at]! + errors[at]!;
+      const word = k === 2 * exits ? a ^ (b >>> 7) : k % 2 === 0 ? answer : bits[at]!;
       a = Math.imul(a ^ word, 0xcc9e2d51);
       a ^= a >>> 15;
       b = Math.imul(b + word, 0x1b873593);
       b ^= b >>> 13;
-    };
-    for (let at = i * exits; at < (i + 1) * exits; at++) {
-      add(2 * predictions[at]! + errors[at]!);
-      add(bits[at]!);
     }
-    add(a ^ (b >>> 7));
-    return (a >>> 0) * 2 ** 21 + (b >>> 11);
-  });
+    hashes[i] = (a >>> 0) * 2 ** 21 + (b >>> 11);
+  }
+  return hashes;
 }
