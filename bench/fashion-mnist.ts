@@ -7,11 +7,11 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { median, writeWholeSync } from "../base/index.ts";
 import { accuracyAtCost, type Cascade, cascade, thresholdCurve } from "../calibration/index.ts";
 import { findings, readLogits } from "../cli/index.ts";
 import { RUN_FILES } from "../exits/index.ts";
+import { readFlags } from "./flags.ts";
 
 /** The paper's printed form: weights are products of gates, and nothing else. */
 const PLAIN = [
@@ -66,7 +66,7 @@ interface Plan {
 /** What PyTorch reaches with the recipe of `joint`, seed 0: test accuracy of the exits, in percent. */
 const PYTORCH: Readonly<Record<number, readonly number[]>> = { 5: [82.4, 88.2, 90.3], 10: [84.8, 89.5, 91.6] };
 
-const { values: flags } = parseArgs({
+const { values: flags } = readFlags(import.meta.url, {
   options: {
     "data-dir": { type: "string" },
     only: { type: "string", default: "" },

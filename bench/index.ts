@@ -12,16 +12,16 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { installCounters } from "./counters.ts";
 import type { BenchEngine } from "./engine.ts";
 import { engineNames, installPeers, loadEngine } from "./engines.ts";
+import { readFlags } from "./flags.ts";
 import { type AdapterDescription, describeAdapter, installWebGPU } from "./gpu.ts";
 import { measure } from "./measure.ts";
 import { consoleLine, type Probe, type Report, type Row, SELF, save } from "./report.ts";
 import { workloads } from "./workloads/index.ts";
 
-const { values: options } = parseArgs({
+const { values: options } = readFlags(import.meta.url, {
   options: {
     peers: { type: "boolean", default: false },
     only: { type: "string", default: "" },
@@ -30,17 +30,8 @@ const { values: options } = parseArgs({
     quick: { type: "boolean", default: false },
     "empty-cache": { type: "boolean", default: false },
     json: { type: "string" },
-    help: { type: "boolean", default: false },
   },
 });
-
-if (options.help) {
-  // The head of this file is the usage.
-  console.log(
-    (readFileSync(fileURLToPath(import.meta.url), "utf8").split("\n\n")[0] as string).replace(/^\/\/ ?/gm, ""),
-  );
-  process.exit(0);
-}
 
 /** Where an adapter's results go: its name, without what stands in brackets or after them. */
 function resultsFile({ description, device }: AdapterDescription): string {

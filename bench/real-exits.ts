@@ -6,7 +6,6 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { median } from "../base/index.ts";
 import type { MeasuredCosts } from "../calibration/index.ts";
 import {
@@ -26,12 +25,13 @@ import {
 import { createDevice, type Device } from "../engine/index.ts";
 import { adapterName, buildNetwork, deploy, measureCosts } from "../exits/index.ts";
 import { installCounters, since, snapshot } from "./counters.ts";
+import { readFlags } from "./flags.ts";
 import { installWebGPU } from "./gpu.ts";
 
 const PARTS = ["cascade", "first", "resnet20"] as const;
 type Part = (typeof PARTS)[number];
 
-const { values: flags, positionals } = parseArgs({
+const { values: flags, positionals } = readFlags(import.meta.url, {
   allowPositionals: true,
   options: {
     "data-dir": { type: "string" },

@@ -10,11 +10,11 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { createDevice } from "../engine/index.ts";
 import { adapterName, readModel } from "../exits/index.ts";
+import { readFlags } from "./flags.ts";
 
-const { values: flags, positionals } = parseArgs({
+const { values: flags, positionals } = readFlags(import.meta.url, {
   allowPositionals: true,
   options: {
     runtime: { type: "string", default: "webgpu" },

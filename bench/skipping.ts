@@ -7,7 +7,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { median, writeWholeSync } from "../base/index.ts";
 import { loadData, makeNetwork, makeRecipe, RunFolder } from "../cli/index.ts";
 import { head } from "../data/index.ts";
@@ -23,8 +22,9 @@ import {
   type TrainingPlan,
   train,
 } from "../exits/index.ts";
+import { readFlags } from "./flags.ts";
 
-const { values: flags, positionals: runs } = parseArgs({
+const { values: flags, positionals: runs } = readFlags(import.meta.url, {
   allowPositionals: true,
   options: {
     "data-dir": { type: "string" },

@@ -3,8 +3,8 @@
 // `npm run validity` writes bench/results/validity.md; `--repeats 200` for a quick look. A killed run goes on.
 
 import { writeFileSync } from "node:fs";
-import { parseArgs } from "node:util";
 import { createPopulation, createRandom, type Population, type Truth } from "../calibration/index.ts";
+import { readFlags } from "./flags.ts";
 import { Settled } from "./settled.ts";
 import { lossRows } from "./validity-losses.ts";
 import { monitorRows, setRows } from "./validity-others.ts";
@@ -31,7 +31,7 @@ interface Row {
   readonly isKept: boolean;
 }
 
-const { values: flags } = parseArgs({
+const { values: flags } = readFlags(import.meta.url, {
   options: {
     repeats: { type: "string", default: "2000" },
     out: { type: "string", default: "bench/results/validity.md" },

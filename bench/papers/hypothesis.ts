@@ -5,12 +5,12 @@
 import { mkdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { parseArgs } from "node:util";
 import type { TopLevelSpec } from "vega-lite";
 import { firstOf, writeWholeSync } from "../../base/index.ts";
 import { plainJson } from "../../calibration/index.ts";
 import { drawPlot, experimentsOfFile, figuresOf, folded, html, RunFolder, readLogits } from "../../cli/index.ts";
 import { RUN_FILES } from "../../exits/index.ts";
+import { readFlags } from "../flags.ts";
 import { type Curve, type Kept, type Logits, type OverSeeds, type Range, SEEDS } from "./measures.ts";
 
 /** A trained network of the comparison. */
@@ -271,7 +271,7 @@ function markdown(title: string, lines: readonly string[], sheets: readonly Shee
 /** Runs a script that was called by name; nothing where it was imported. */
 export async function asScript(url: string, hypothesis: Hypothesis): Promise<void> {
   if (process.argv[1] === undefined || url !== pathToFileURL(process.argv[1]).href) return;
-  const { values } = parseArgs({
+  const { values } = readFlags(url, {
     options: {
       config: { type: "string", default: `bench/papers/${hypothesis.name}.json` },
       out: { type: "string", default: "runs/papers" },
