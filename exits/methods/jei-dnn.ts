@@ -223,7 +223,12 @@ export const jeiDnn: Method<typeof OPTIONS> = defineMethod({
       recipe,
       every,
       tracks: [
-        { trains: classifiers, loss: turn("classifierLoss") },
+        {
+          trains: classifiers,
+          loss: turn("classifierLoss"),
+          // Of the control: without the ratio a sample's weights sum to 1.
+          exitWeights: () => new Array<number>(exits).fill(rescale === "none" ? 1 / exits : 1),
+        },
         { trains: only("gate"), loss: turn("gateLoss"), control: turn("gateLoss") },
       ],
     };

@@ -221,6 +221,18 @@ test("JEI-DNN's turns are its two losses, with gates that heads carry", async ()
   near(await lossOf("jei-dnn", { lambda: 0.5 }, 2, told, 0), classifiers[0]!);
   near(await lossOf("jei-dnn", { lambda: 0.5 }, 2, told, 1), gates[0]!);
   assert.is(jeiDnn.with({ warmup: 0 }).phases(SITE).length, 2);
+  // Of the control: the sum that the gates give each sample.
+  for (const [rescale, total] of [
+    ["detachedRatio", K],
+    ["none", 1],
+  ] as const) {
+    const [track] = jeiDnn.with({ rescale, control: true }).phases(SITE).at(-1)!.tracks;
+    const weights = track!.exitWeights!(K, { epoch: 1, epochs: 2 });
+    near(
+      weights.reduce((sum, weight) => sum + weight, 0),
+      total,
+    );
+  }
 });
 
 test("BoostNet's heads and loss are its additive model", async () => {
