@@ -40,7 +40,6 @@ const gpu = {
   adapterInfo: { vendor: "", architecture: "", device: "", description: "paper" },
   features: new Set<string>(),
   limits,
-  lost: new Promise<never>(nothing),
   queue: { writeBuffer: nothing, submit: nothing, onSubmittedWorkDone: async () => {} },
   addEventListener: nothing,
   removeEventListener: nothing,
@@ -59,4 +58,6 @@ const gpu = {
  * A device that computes nothing, and is nobody's default: for `trace`, and networks whose values are not asked for.
  * Reading throws a DeviceError.
  */
-export const paperDevice = (): Device => new Device(gpu as unknown as GPUDevice);
+export const paperDevice = (): Device =>
+  // Each its own: who waits for one that all have is never collected.
+  new Device({ ...gpu, lost: new Promise<never>(nothing) } as unknown as GPUDevice);

@@ -8,7 +8,16 @@ import { pathToFileURL } from "node:url";
 import type { TopLevelSpec } from "vega-lite";
 import { firstOf, writeWholeSync } from "../../base/index.ts";
 import { plainJson } from "../../calibration/index.ts";
-import { drawPlot, experimentsOfFile, figuresOf, folded, html, RunFolder, readLogits } from "../../cli/index.ts";
+import {
+  checkAgreement,
+  drawPlot,
+  experimentsOfFile,
+  figuresOf,
+  folded,
+  html,
+  RunFolder,
+  readLogits,
+} from "../../cli/index.ts";
 import { RUN_FILES } from "../../exits/index.ts";
 import { readFlags } from "../flags.ts";
 import { type Curve, type Kept, type Logits, type OverSeeds, type Range, SEEDS } from "./measures.ts";
@@ -154,12 +163,16 @@ export function curvesFigure(curves: ReadonlyMap<string, Curve>): TopLevelSpec {
 function readStudy(config: string, repeats: Repeats, dataDir?: string): Study & { readonly missing: string[] } {
   const missing: string[] = [];
   const experiments = experimentsOfFile(config, dataDir).filter(({ backbone }) => backbone === BACKBONE);
+  const sets = [...new Set(experiments.map(({ data }) => data))];
+  if (sets.length > 1) throw new Error(`${config}: a claim is tested on one data set; got ${sets.join(", ")}.`);
   const networks = experiments.flatMap(({ config, ...key }): Network[] => {
     const folder = RunFolder.of(config);
     if (folder.recordOrNone()?.finished === undefined) {
       missing.push(`${key.backbone} ${key.method} seed ${key.seed}`);
       return [];
     }
+    folder.check(config, "Choose another out for the config, or remove that folder.");
+    checkAgreement(folder);
     const split = (part: "validation" | "calibration" | "test") => readLogits(join(folder.dir, RUN_FILES.logits(part)));
     const { made } = folder.record();
     return [
@@ -212,11 +225,18 @@ export async function testHypothesis(hypothesis: Hypothesis, options: TestOption
     `Runs: ${runs.join(", ")}. Commit of the runs: ${[...new Set(study.networks.map(({ commit }) => commit))].join(", ")}.`,
     `In parentheses the middle 95 % of ${draws} draws of calibration images, or of ${resamples} resamples of images. Levels: at most ${100 * alpha} % wrong, with probability ${1 - delta}.`,
     ...seedNotes(verdicts),
+    ...study.networks.flatMap(({ label, seed, figures: { collapsed } }) =>
+      collapsed.length > 0 ? [`Collapsed: ${label} seed ${seed}, ${collapsed.join("; ")}.`] : [],
+    ),
     ...(study.missing.length > 0 ? [`Not finished, and left out: ${study.missing.join(", ")}.`] : []),
   ];
   const path = (ending: string) => join(out, `${name}.${ending}`);
   const made = {
-    networks: study.networks.map(({ logits: _, figures: __, dir, ...network }) => ({ ...network, run: basename(dir) })),
+    networks: study.networks.map(({ logits: _, figures, dir, ...network }) => ({
+      ...network,
+      collapsed: figures.collapsed,
+      run: basename(dir),
+    })),
     missing: study.missing,
   };
   writeWholeSync(

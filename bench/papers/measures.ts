@@ -307,8 +307,9 @@ const AT_RISK = ["depth", "early", "cost", "accuracy"] as const;
 
 /**
  * What a cascade does where a share `risk` of those that leave early is wrong: read off between neighbours among the
- * thresholds, one for all exits, that are laid out on validation images; the loosest where the risk crosses that value
- * more than once. Of the whole pool first, then of resamples.
+ * thresholds, one for all exits, that are laid out on validation images, as if some images were decided by the one and
+ * the rest by the other; the loosest where the risk crosses that value more than once. Of the whole pool first, then of
+ * resamples.
  */
 export function atRisk({ validation, all }: Pool, risk: number, resamples: number): readonly AtRisk[] {
   const steps = [...sweepThresholds(validation, 100), Number.NEGATIVE_INFINITY].map((step) => decide(all, step));
@@ -317,21 +318,23 @@ export function atRisk({ validation, all }: Pool, risk: number, resamples: numbe
     const last = met.findLastIndex((one) => !(one.risk > risk));
     const [within, beyond] = [met[Math.max(0, last)]!, met[last + 1]];
     if (!beyond || last < 0) return within;
-    const from = within.risk || 0;
-    const share = Math.min(1, Math.max(0, (risk - from) / (beyond.risk - from)));
+    // More early leavers may be wrong by so much at the one, and less at the other.
+    const over = (one: typeof within) => one.wrong - risk * one.early;
+    const share = over(within) / (over(within) - over(beyond));
     const between = (key: (typeof AT_RISK)[number]) => within[key] + share * (beyond[key] - within[key]);
     return Object.fromEntries(AT_RISK.map((key) => [key, between(key)])) as unknown as AtRisk;
   });
 }
 
 /**
- * Images counted where they leave, each `weights` times; the risk is that of early leavers, NaN where there are none.
+ * Images counted where they leave, each `weights` times; the risk is that of early leavers, NaN where there are none,
+ * and `wrong` the share of all images that leave early and are.
  */
 function weighed(
   { samples, exits, errors, costs }: Cascade,
   decisions: Int32Array,
   weights: ArrayLike<number> | undefined,
-): AtRisk & { readonly risk: number } {
+): AtRisk & { readonly risk: number; readonly wrong: number } {
   let [total, early, wrongEarly, right, cost, depth] = [0, 0, 0, 0, 0, 0];
   for (let i = 0; i < samples; i++) {
     const weight = weights?.[i] ?? 1;
@@ -347,6 +350,7 @@ function weighed(
   }
   return {
     ...{ depth: depth / total, early: early / total, cost: cost / total, accuracy: right / total },
+    wrong: wrongEarly / total,
     risk: wrongEarly / early,
   };
 }

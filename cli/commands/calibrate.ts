@@ -1,6 +1,7 @@
 // `sortie calibrate`: thresholds with a guarantee from cached logits, written as a policy file.
 
-import { basename } from "node:path";
+import { rmSync } from "node:fs";
+import { basename, resolve } from "node:path";
 import {
   firstOf,
   type Option,
@@ -218,6 +219,9 @@ export function runCalibrate(args: readonly string[], print: Print = console.log
     (request
       ? calibrateBy(request, { alpha, delta }, { calibration, validation }, sameSamples)
       : meetBudget(calibration, budgetGoal(values), { sameSamples, ...pickChosen(chosen, ["score"]) }));
+  // What was found of the run under the policy before is not told of this one.
+  if (folder && resolve(values.out) === resolve(folder.path("policy")))
+    rmSync(folder.path("evaluation"), { force: true });
   writeWhole(values.out, encodePolicy({ result, ...(scaling && { scaling }), ...(request && { request }) }));
   for (const line of summary(result, names)) print(line);
   const note = originNote(calibration, paths.calibration);

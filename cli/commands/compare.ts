@@ -327,25 +327,52 @@ async function compareFolders(
 }
 
 /**
- * What a run is called among others: by its method; where one of the same name was made otherwise, by the first setting
- * that differs too; and by its folder where even that, with the seed, is there already.
+ * What a run is called among others: by its data, its backbone and its method; where the first of that name was made
+ * otherwise, by the first setting that differs too; and by its folder where even that, with the seed, is there already.
  */
 function labelled(folder: RunFolder, before: readonly Named[]): RunKey {
   const config = folder.config();
   const { data, model, method, seed } = config;
-  const key = { data: data.name, backbone: model.backbone, method: method.name, seed };
-  const own = withoutSeed(decisive(config));
-  const isOther = (run: Named) => firstDifference(withoutSeed(run.settings), own) !== undefined;
-  const named = (label: string) =>
-    before.filter((run) => run.data === key.data && run.backbone === key.backbone && run.method === label);
-  const [first] = named(method.name);
-  const difference = first && firstDifference(withoutSeed(first.settings), own);
-  const label = difference ? `${method.name} (${difference[0]} ${JSON.stringify(difference[2])})` : method.name;
-  const isTaken = named(label).some((run) => run.seed === seed || isOther(run));
-  return { ...key, method: isTaken ? `${label} (${folder.dir})` : label };
+  const own = decisive(config);
+  const unlike = (run: Named, parts: readonly (keyof Config)[]) =>
+    firstDifference(pickFrom(run.settings, parts), pickFrom(own, parts));
+  const called = (name: string, [first]: readonly Named[], ...parts: readonly (keyof Config)[]): string => {
+    const difference = first && unlike(first, parts);
+    return difference ? `${name} (${difference[0]} ${JSON.stringify(difference[2])})` : name;
+  };
+  /** The name, or with the folder where another is called so. */
+  const alone = (name: string, others: readonly Named[]) => (others.length > 0 ? `${name} (${folder.dir})` : name);
+  const place = (name: string, key: "data" | "backbone", part: "data" | "model") => {
+    const nameOf = (run: Named) => (run.settings[part] as Plain)[part === "data" ? "name" : "backbone"];
+    const label = called(
+      name,
+      before.filter((run) => nameOf(run) === name),
+      part,
+    );
+    return alone(
+      label,
+      before.filter((run) => run[key] === label && unlike(run, [part])),
+    );
+  };
+  const key = { data: place(data.name, "data", "data"), backbone: place(model.backbone, "backbone", "model"), seed };
+  const there = before.filter((run) => run.data === key.data && run.backbone === key.backbone);
+  const like = there.filter(({ settings }) => settings.method.name === method.name);
+  const label =
+    like.length > 0
+      ? called(method.name, like, "method", "train", "calibration")
+      : called(method.name, there, "train", "calibration");
+  const isOther = (run: Named) => run.seed === seed || unlike(run, ["method", "train", "calibration"]) !== undefined;
+  return {
+    ...key,
+    method: alone(
+      label,
+      there.filter((run) => run.method === label && isOther(run)),
+    ),
+  };
 }
 
-const withoutSeed = ({ seed: _, ...settings }: Decisive): Plain => settings;
+const pickFrom = (settings: Decisive, parts: readonly string[]): Plain =>
+  Object.fromEntries(parts.map((part) => [part, settings[part]]));
 
 /** The figures of a run, whose policy must be what its settings, or those given, ask for. */
 async function readRun(

@@ -269,7 +269,7 @@ export function figuresOf(
     lossSize: lossSize(config, record),
     corruptions: readCorruptions(folder, { raw, file }),
     collapsed: collapseOf(
-      metrics.exits.map(({ accuracy }, j) => ({ accuracy, validation: accuracyAt(validation, j), best: best[j]! })),
+      scaled.map(({ accuracy }, j) => ({ accuracy, validation: accuracyAt(validation, j), best: best[j]! })),
       chanceOf(raw),
     ),
   };

@@ -61,6 +61,10 @@ export function untold(
   const line = (what: string, runs: readonly RunFigures[]): string[] =>
     runs.length === 0 ? [] : [`known without ${what}, shown as -: ${runs.map(({ dir }) => dir).join(", ")}`];
   return [
+    ...line(
+      "a policy as asked for",
+      known.filter(({ uncertified }) => uncertified !== undefined),
+    ),
     ...(asked.isTimed
       ? line(
           "measured times",

@@ -32,20 +32,26 @@ export const isOpen = (experiment: Experiment, known: Known): boolean =>
 export function planLines(experiments: readonly Experiment[], known: Known): readonly string[] {
   const states = experiments.map((experiment) => progressOf(experiment, known));
   const lines = experiments.map(
-    ({ name, config }, i) => `${String(i + 1).padStart(4)}  ${name}  ${config.train.epochs} epochs  ${states[i]!}`,
+    ({ name, config }, i) => `${String(i + 1).padStart(4)}  ${name}  ${epochsOf(config)} epochs  ${states[i]!}`,
   );
   const open = experiments.filter((_, i) => states[i] === "begun" || states[i] === "to do");
   return [`${experiments.length} runs:`, ...lines, expectedTime(experiments, open)];
 }
 
+const epochsOf = ({ train: { epochs, moreEpochs = [] } }: Experiment["config"]): number =>
+  moreEpochs.reduce((sum, more) => sum + more, epochs);
+
 /**
- * What those that are open will take, as far as finished ones tell: of the same method if there are, else of others.
+ * What those that are open will take, as far as finished ones tell: of the same method if there are, else of others,
+ * and less what they have behind them. Of training alone, without that of teachers.
  */
 export function expectedTime(experiments: readonly Experiment[], open: readonly Experiment[]): string {
   const ended = experiments.flatMap((experiment) => {
     const record = RunFolder.of(experiment.config).recordOrNone();
     const training = record?.finished === undefined ? undefined : record.seconds?.["training"];
-    return training === undefined ? [] : [{ experiment, seconds: training / experiment.config.train.epochs }];
+    return training === undefined
+      ? []
+      : [{ experiment, seconds: training / epochsOf(RunFolder.of(experiment.config).config()) }];
   });
   const perEpoch = (like: Experiment): number | undefined => {
     const alike = ended.filter(
@@ -55,10 +61,11 @@ export function expectedTime(experiments: readonly Experiment[], open: readonly 
     const seconds = (same.length > 0 ? same : alike).map((one) => one.seconds);
     return seconds.sort((a, b) => a - b)[seconds.length >> 1];
   };
-  if (open.length === 0) return "all are finished";
+  if (open.length === 0) return "all are trained";
   const known = open.flatMap((each) => {
     const seconds = perEpoch(each);
-    return seconds === undefined ? [] : [seconds * each.config.train.epochs];
+    const spent = RunFolder.of(each.config).recordOrNone()?.seconds?.["training"] ?? 0;
+    return seconds === undefined ? [] : [Math.max(0, seconds * epochsOf(each.config) - spent)];
   });
   const minutes = Math.ceil(known.reduce((sum, seconds) => sum + seconds, 0) / 60);
   if (known.length === 0) return `${open.length} to train; how long one takes is told when the first has ended`;

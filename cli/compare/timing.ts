@@ -4,6 +4,7 @@
 import { existsSync } from "node:fs";
 import { firstOf, json, median, messageOf, SortieError } from "../../base/index.ts";
 import { selectFromCascade, selectSamples } from "../../calibration/index.ts";
+import { subset } from "../../data/index.ts";
 import { adapterName, deploy } from "../../exits/index.ts";
 import type { RunFolder } from "../files/run-folder.ts";
 import { changedSince, STAMP, type Stamp, stampOf } from "../files/stamp.ts";
@@ -63,19 +64,19 @@ const ROUNDS = 5;
 export function timeRun(folder: RunFolder, found: Found): Promise<Timing | string> {
   return withNetwork(folder, found.source, async (net, images) => {
     const count = Math.min(IMAGES, images.size);
-    const pixels = images.images.length / images.size;
-    const some = images.images.subarray(0, count * pixels);
+    // Sets may be sorted by class.
+    const rows = Array.from({ length: count }, (_, i) => Math.floor((i * images.size) / count));
+    const some = subset(images, Int32Array.from(rows)).images;
     const [policy, options] = deployArguments(found, images, { anyOrigin: false });
     using cascade = await deploy(net, policy, { ...options, batch: BATCH });
     using whole = await deploy(net, { thresholds: [Number.POSITIVE_INFINITY] }, { ...options, batch: BATCH });
 
-    const rows = Array.from({ length: count }, (_, i) => i);
     const all = decidedBy(found);
     const decided = {
       ...all,
       scored: selectFromCascade(all.scored, rows),
       raw: selectSamples(all.raw, rows),
-      exits: all.exits.subarray(0, count),
+      exits: Int32Array.from(rows, (row) => all.exits[row]!),
     };
     const agreement = compareAnswers(decided, await cascade.classify(some));
     if (agreement.differing > 0) return agreementLine(agreement);

@@ -238,7 +238,8 @@ async function planFor(sites: LaneSites, net: MultiExit, settled: Settled): Prom
     return Array.from({ length: net.exits - 1 }, (_, j) => at.get(j) ?? "closed");
   };
   const { batch, device, canKeep } = site;
-  const isWhole = orWhole && route !== "measured" && route.every((step) => step === "closed");
+  // Where no early exit asks, all closed is what the others name so.
+  const isWhole = orWhole && early.length > 0 && route !== "measured" && route.every((step) => step === "closed");
   const candidates: readonly Way[] =
     route === "measured"
       ? candidateRoutes(early.length, {
@@ -258,7 +259,8 @@ async function planFor(sites: LaneSites, net: MultiExit, settled: Settled): Prom
 async function identity(net: MultiExit, settled: Settled): Promise<object> {
   const { batch, precision, score, temperatures, levels, orWhole } = settled;
   const weights = await digest(net.state().values());
-  return { adapter: adapterName(deviceOf(net).info), weights, batch, precision, score, temperatures, levels, orWhole };
+  const adapter = adapterName(deviceOf(net).info);
+  return { adapter, weights, input: net.input, batch, precision, score, temperatures, levels, orWhole };
 }
 
 function openStep(step: Behind | "closed", exit: number): Behind {

@@ -48,11 +48,15 @@ export async function* inOrder<I, A>(source: Source<I>, { begin, ahead, hurry }:
         const begun = begin(lot as I);
         begun.answers.catch(() => {});
         waiting.push(begun.answers);
+        const settled = async (): Promise<void> => {
+          submitted = undefined;
+          // What took its time to be submitted was not there when the end was told.
+          if (isOver || hasLeft) await hurry();
+        };
         submitted = begun.submitted
           .catch(() => {})
-          .then(() => {
-            submitted = undefined;
-          });
+          .then(settled)
+          .catch(() => {});
       }
     } catch (error) {
       isOver = true;

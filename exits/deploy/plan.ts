@@ -126,7 +126,14 @@ export class Planner {
   /** Records the route that will be taken first. */
   async prepare(): Promise<void> {
     const [first = this.#newTrial(this.#batch, false)] = this.#trials.values();
-    await this.#route((first.chosen ?? firstOf(first.open)).way);
+    const { way } = first.chosen ?? firstOf(first.open);
+    try {
+      await this.#route(way);
+    } catch (error) {
+      // What was remembered of a device with more room.
+      if (!(error instanceof DeviceError) || this.#candidates.length === 1 || !this.#giveUp(way)) throw error;
+      await this.prepare();
+    }
   }
 
   /** The route for the next batch, of n images; `isFlow`: others follow at once. */

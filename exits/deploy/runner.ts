@@ -86,6 +86,7 @@ export class Runner {
       // A route that was being recorded when its memory went says less.
       throw this.#ended ?? error;
     });
+    this.#checkAlive();
     const { route, note } = turn;
     const isTurn = route !== this.#last && (route.asks || this.#last?.asks);
     if (note || isTurn) await this.#room(1);

@@ -40,7 +40,9 @@ export interface LevelOptions {
 export function levelFrom(threshold: number, options: LevelOptions): number {
   const { score, classes, temperature, slack = 0 } = options;
   const level = levelOf(threshold, options);
-  const raised = level + decideError(score, level, classes, temperature) + slack * (1 / temperature + Math.abs(level));
+  // What heads say of themselves is not divided by the temperature.
+  const scale = score === "confidence" ? 1 : temperature;
+  const raised = level + decideError(score, level, classes, temperature) + slack * (1 / scale + Math.abs(level));
   return Number.isFinite(raised)
     ? Math.max(-LARGEST, Math.min(LARGEST, roundedUp(raised)))
     : Math.sign(level) * LARGEST;

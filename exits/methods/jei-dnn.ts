@@ -227,7 +227,7 @@ export const jeiDnn: Method<typeof OPTIONS> = defineMethod({
           trains: classifiers,
           loss: turn("classifierLoss"),
           // Of the control: without the ratio a sample's weights sum to 1.
-          exitWeights: () => new Array<number>(exits).fill(rescale === "none" ? 1 / exits : 1),
+          ...(rescale === "none" && { exitWeights: () => new Array<number>(exits).fill(1 / exits) }),
         },
         { trains: only("gate"), loss: turn("gateLoss"), control: turn("gateLoss") },
       ],

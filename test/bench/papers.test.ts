@@ -63,8 +63,8 @@ for (const [hypothesis, better, wanted] of CASES)
   test(`${hypothesis.name}: says what is so of runs that differ as planned`, async () => {
     const { name } = hypothesis;
     const config = small(name);
-    for (const { name: run, method } of experimentsOfFile(config))
-      writeRun(join(out, name, run), { skill: better.includes(method) ? 3 : 1.5 });
+    for (const { name: run, method, config: settings } of experimentsOfFile(config))
+      writeRun(join(out, name, run), { skill: better.includes(method) ? 3 : 1.5, config: settings });
     const { verdicts } = await testHypothesis(hypothesis, { config, out, ...FEW });
     assert.equal(
       verdicts.map(({ held }) => held),
@@ -84,9 +84,13 @@ test("h4: ranks networks by what they are worth, and needs enough of them", asyn
     runs: [{ backbones: "resnet", methods: ["joint", "soft-cgt", "erde", "kd", "ztw"], seeds: [0] }],
   });
   const runs = experimentsOfFile(config);
-  for (const [i, { name }] of runs.entries()) if (i < 3) writeRun(join(out, "h4", name), { skill: 1 + i });
+  const write = (first: number) => {
+    for (const [i, { name, config }] of runs.entries())
+      if (i < first) writeRun(join(out, "h4", name), { skill: 1 + i, config });
+  };
+  write(3);
   assert.match((await errorOf(() => testHypothesis(h4, { config, out, ...FEW }))).message, /at least 4 .* got 3/);
-  for (const [i, { name }] of runs.entries()) writeRun(join(out, "h4", name), { skill: 1 + i });
+  write(runs.length);
   const { numbers, verdicts } = await testHypothesis(h4, { config, out, ...FEW });
   const { found } = numbers as { readonly found: readonly { readonly name: string; readonly correlation: number }[] };
   assert.is(found.find(({ name }) => name === "accuracy of the early exits")!.correlation, 1);
@@ -132,17 +136,22 @@ gpu("h5: its config trains, and its script reads, to the end", async () => {
     const plan = {
       ...{ extends: join(papers, "h5.json"), data: "glyphs", backbones: "resnet", out: join(folder, "runs") },
       runs: [{ methods: ["soft-cgt", "schedule-only", "plain-cgt", "joint-sum", "joint-mean"], seeds: [0] }],
+      settings: {
+        data: { train: 256, validation: 100, calibration: 200, test: 100 },
+        model: { widths: [4, 4, 8] },
+        train: { epochs: 1, batch: 64, warmup: 2 },
+      },
     };
     writeFileSync(config, JSON.stringify(plan));
-    const { code, text } = await run(
-      ...["compare", "--config", config, "--no-timing", "--epochs", "1", "--batch", "64", "--train.warmup", "2"],
-      ...["--data.train", "256", "--data.validation", "100", "--data.calibration", "200", "--data.test", "100"],
-      ...["--model.widths", "4,4,8"],
-    );
+    const { code, text } = await run("compare", "--config", config, "--no-timing");
     assert.is(code, 0, text);
     const { verdicts } = await testHypothesis(h5, { config, out: folder, ...FEW });
     assert.is(verdicts.length, 3);
     assert.ok(existsSync(join(folder, "h5.html")));
+    // Runs that lie there and were made otherwise are none of the config's.
+    writeFileSync(config, JSON.stringify({ ...plan, settings: { ...plan.settings, train: { epochs: 2 } } }));
+    const { message } = await errorOf(() => testHypothesis(h5, { config, out: folder, ...FEW }));
+    assert.match(message, /holds a run with train\.epochs 1; now it is 2\. Choose another out for the config/);
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -67,7 +67,7 @@ gpu("a plan is trained once, compared, and found finished when it is asked for a
   assert.is(settled.method.kappa, 10);
 
   const again = await sortie(...args);
-  assert.match(again.text, /all are finished\n/);
+  assert.match(again.text, /all are trained\n/);
   assert.not(/training: /.test(again.text));
   assert.equal(written(join(out, "runs")).runs, runs);
 
@@ -96,7 +96,7 @@ gpu(
 
     const { code, text } = await sortie(...args, "--seeds", "3");
     assert.is(code, 0, text);
-    assert.match(text, /glyphs-resnet-joint-seed3 {2}1 epochs {2}known\n.*\nall are finished\n/);
+    assert.match(text, /glyphs-resnet-joint-seed3 {2}1 epochs {2}known\n.*\nall are trained\n/);
     assert.not.match(text, /training: /);
     assert.equal({ ...written(elsewhere), open: 0 }, { ...before, open: 0 });
     assert.equal(readdirSync(elsewhere).sort(), ["comparison.html", "comparison.json", "comparison.md"]);
@@ -180,7 +180,7 @@ gpu("other levels, and further epochs, make runs unfinished again, and nothing o
   await of("--alpha", "0.95", "--more-epochs", "1");
   const grown = read("policy.json").result.origin.weights;
   assert.not.equal(grown, weights);
-  assert.match(await of("--alpha", "0.95", "--more-epochs", "1"), "all are finished");
+  assert.match(await of("--alpha", "0.95", "--more-epochs", "1"), "all are trained");
   assert.is(read("policy.json").result.origin.weights, grown);
   // A policy of another run stops no comparison, and counts for nothing in it.
   copyFileSync(join(out, "runs", "glyphs-resnet-joint-seed3", "policy.json"), join(folder, "policy.json"));
@@ -208,7 +208,7 @@ gpu("a plain network is a row with nothing to certify, and sortie run comes to i
   assert.is(least, 1);
   const again = await sortie(...args);
   assert.is(again.code, 0, again.text);
-  assert.match(again.text, "all are finished");
+  assert.match(again.text, "all are trained");
 
   const folder = join(dir, "glyphs-plain-joint-seed1");
   const refused = await sortie("calibrate", folder);

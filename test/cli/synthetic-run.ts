@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Table } from "../../calibration/index.ts";
 import type { RunRecord } from "../../cli/files/run-folder.ts";
 import { toJson } from "../../cli/files/whole.ts";
+import type { Config } from "../../cli/settings/config.ts";
 import { type Dataset, glyphs } from "../../data/index.ts";
 import { encodeSafetensors, type StoredTensor } from "../../engine/index.ts";
 import type { MetricsRow } from "../../exits/index.ts";
@@ -42,6 +43,7 @@ export function saveTable(
 }
 
 const TEST = 400;
+const OWN = readConfig("train", ["--data.test", String(TEST), "--alpha", "0.2"]).config;
 
 /** The test images of all such runs, drawn once. */
 let drawn: Dataset | undefined;
@@ -50,10 +52,12 @@ let drawn: Dataset | undefined;
  * Writes what `sortie train` would leave: settings, record, measurements, logits. Its report shows the glyphs of the
  * test set.
  */
-export function writeRun(dir: string, options: { readonly skill?: number } = {}): string {
+export function writeRun(
+  dir: string,
+  { config = OWN, ...options }: { readonly skill?: number; readonly config?: Config } = {},
+): string {
   mkdirSync(dir, { recursive: true });
-  const { config } = readConfig("train", ["--data.test", String(TEST), "--alpha", "0.2"]);
-  drawn ??= glyphs({ train: 0, validation: 0, calibration: 0, test: TEST, seed: config.seed }).test;
+  drawn ??= glyphs({ train: 0, validation: 0, calibration: 0, test: TEST, seed: OWN.seed }).test;
   const test = drawn;
   const counted = (count: number, first: number) => Int32Array.from({ length: count }, (_, i) => first + i);
   const put = (split: string, table: Table, ids: Int32Array) =>

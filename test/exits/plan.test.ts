@@ -3,6 +3,7 @@
 import { DeviceError } from "../../engine/index.ts";
 import type { Call } from "../../exits/deploy/call.ts";
 import { Group } from "../../exits/deploy/group.ts";
+import { inOrder } from "../../exits/deploy/in-order.ts";
 import type { Lanes } from "../../exits/deploy/lanes.ts";
 import { candidateRoutes, Planner } from "../../exits/deploy/plan.ts";
 import type { Way } from "../../exits/deploy/route.ts";
@@ -43,6 +44,34 @@ async function settle(
 }
 
 const names = (way: Way) => (way === "whole" ? (["closed"] as const) : ["closed" as const, ...way]);
+
+choice("the last lot of a stream is hurried when it is there, and not before alone", async () => {
+  for (const leaves of [false, true]) {
+    const pending = new Set<() => void>();
+    const hurry = async () => {
+      for (const answer of pending) answer();
+    };
+    const lots = inOrder(leaves ? [1, 2, 3, 4, 5] : [1], {
+      begin: (lot: number) => {
+        // As pictures, which are decoded first.
+        const submitted = new Promise((resolve) => setTimeout(resolve, 5));
+        const answers = new Promise<number>((resolve) => {
+          submitted.then(() => pending.add(() => resolve(lot)));
+          if (lot === 1 && leaves) resolve(lot);
+        });
+        return { submitted, answers };
+      },
+      ahead: () => 2,
+      hurry,
+    });
+    const got: number[] = [];
+    for await (const answer of lots) {
+      got.push(answer);
+      if (leaves) break;
+    }
+    assert.equal(got, [1]);
+  }
+});
 
 choice("the fastest route is taken, for each size of batches; hopeless ones are given up", async () => {
   const { made, gone, record } = fakes();
@@ -92,6 +121,15 @@ choice("a way that the device has no room for is none; where it is the only one,
   assert.equal([planner.plans[0]!.isSettled, planner.plans[0]!.tried.length], [true, 2]);
   await settle(planner, 2, { compact: 10, ask: 12 });
   assert.ok(!made.includes("keep"), "nor at another size");
+  // What was remembered of a device with more room is no reason to refuse.
+  const memory = { known: new Map([["8+", "closed,wait"]]), settle: () => {} };
+  const before = new Planner(8, all, { record: narrow("wait"), names, memory });
+  await before.prepare();
+  await failsWith(
+    () => new Planner(8, ["whole"], { record: narrow("whole"), names }).prepare(),
+    "DeviceError",
+    full.message,
+  );
   const alone = new Planner(8, ["whole"], { record: narrow("whole"), names });
   await failsWith(() => alone.next(8), "DeviceError", full.message);
   const none = new Planner(8, all, { record: narrow(...all.map(String)), names });
