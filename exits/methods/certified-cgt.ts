@@ -17,9 +17,8 @@ import {
   reshape,
   sum,
   type Tensor,
-  tensor,
 } from "../../engine/functions.ts";
-import { weighSamples } from "./eligibility.ts";
+import { noneHandled, weighSamples } from "./eligibility.ts";
 import { exitWeightsAt } from "./exit-weights.ts";
 import { byOneLabel, earlyExits, exitCrossEntropy, exitMeans } from "./losses.ts";
 import { defineMethod, type Method, type Phase, type Seen } from "./method.ts";
@@ -76,14 +75,15 @@ export const certifiedCgt: Method<typeof OPTIONS> = defineMethod({
     "hard gates whose thresholds are certified on validation before each part of the run, as those that decide later are",
   options: OPTIONS,
   phases({ rounds, alpha, delta, right, exitWeights, leak, normalise, labelSmoothing: smoothing }) {
-    const under = (isGated: boolean) =>
-      byOneLabel("certified-cgt", "a hard gate", (seen) => {
-        const { exitWeights: weights, numbers, logits } = seen;
-        const closed = tensor(new Float32Array(logits.shape[1]! - 1).fill(NEVER), { device: logits.device });
-        const handled = handledBy(seen, (isGated ? numbers["tau"] : undefined) ?? closed, right);
-        const each = mul(exitCrossEntropy(seen, smoothing), weighSamples(handled, weights, { leak, normalise }));
-        return sum(exitMeans(each));
-      });
+    const under = (seen: Seen, handled: Tensor): Tensor => {
+      const weights = weighSamples(handled, seen.exitWeights, { leak, normalise });
+      return sum(exitMeans(mul(exitCrossEntropy(seen, smoothing), weights)));
+    };
+    const open = (seen: Seen) => under(seen, noneHandled(seen));
+    const gated = (seen: Seen) => {
+      const tau = seen.numbers["tau"];
+      return tau ? under(seen, handledBy(seen, tau, right)) : open(seen);
+    };
     const round = (_: unknown, i: number): Phase => ({
       name: `round ${i + 1}`,
       share: 1 / rounds,
@@ -91,8 +91,8 @@ export const certifiedCgt: Method<typeof OPTIONS> = defineMethod({
       ...(i > 0 && { prepare: async (soFar) => certified(await soFar.logits("validation"), { alpha, delta }) }),
       tracks: [
         {
-          loss: under(true),
-          control: under(false),
+          loss: right ? byOneLabel("certified-cgt", "a hard gate", gated) : gated,
+          control: open,
           exitWeights: (exits, at) => exitWeightsAt("certified-cgt", exitWeights, exits, at),
         },
       ],

@@ -2,12 +2,12 @@
 // it gets right, and one that no later exit gets right either. What it should keep, later exits need not learn.
 
 import { option } from "../../base/index.ts";
-import { mul, sum } from "../../engine/functions.ts";
-import { weighSamples } from "./eligibility.ts";
+import { mul, sum, type Tensor } from "../../engine/functions.ts";
+import { noneHandled, weighSamples } from "./eligibility.ts";
 import { exitTargets } from "./exit-targets.ts";
 import { exitWeightsAt } from "./exit-weights.ts";
 import { byOneLabel, exitCrossEntropy, exitMeans, ramped } from "./losses.ts";
-import { defineMethod, type Method } from "./method.ts";
+import { defineMethod, type Method, type Seen } from "./method.ts";
 import { GATED_WEIGHTS, once } from "./parts.ts";
 
 const OPTIONS = {
@@ -35,16 +35,15 @@ export const eefpCgt: Method<typeof OPTIONS> = defineMethod({
   },
   options: OPTIONS,
   phases({ soft, futile, warmup, exitWeights, leak, normalise, labelSmoothing: smoothing }) {
-    const under = (isGated: boolean) =>
-      byOneLabel("eefp-cgt", "a target", (seen) => {
-        const targets = exitTargets(seen.logits, seen.labels, { soft, futile });
-        const handled = isGated ? ramped(targets, seen) : mul(targets, 0);
-        const weights = weighSamples(handled, seen.exitWeights, { leak, normalise });
-        return sum(exitMeans(mul(exitCrossEntropy(seen, smoothing), weights)));
-      });
+    const under = (seen: Seen, handled: Tensor): Tensor => {
+      const weights = weighSamples(handled, seen.exitWeights, { leak, normalise });
+      return sum(exitMeans(mul(exitCrossEntropy(seen, smoothing), weights)));
+    };
     return once({
-      loss: under(true),
-      control: under(false),
+      loss: byOneLabel("eefp-cgt", "a target", (seen) =>
+        under(seen, ramped(exitTargets(seen.logits, seen.labels, { soft, futile }), seen)),
+      ),
+      control: (seen) => under(seen, noneHandled(seen)),
       ramp: ({ epoch, epochs }) => (epochs === 1 ? 1 : Math.min((epoch - 1) / (warmup * epochs), 1)),
       exitWeights: (exits, at) => exitWeightsAt("eefp-cgt", exitWeights, exits, at),
     });

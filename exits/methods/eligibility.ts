@@ -1,7 +1,9 @@
 // Weights of samples at exits, from how far earlier exits have handled them: what gates that are made of tensors share.
 // Those of the public code of CGT are one kernel (exits/ops/gate.ts).
 
-import { add, clamp, div, exp, log, matmul, mul, sub, sum, type Tensor } from "../../engine/functions.ts";
+import { exactly } from "../../base/index.ts";
+import { add, clamp, div, exp, log, matmul, mul, sub, sum, type Tensor, zeros } from "../../engine/functions.ts";
+import type { Seen } from "./method.ts";
 import { beforeEach } from "./stacked.ts";
 
 /** Stands for 0 inside logarithms. */
@@ -15,6 +17,12 @@ function eligibility(handled: Tensor): Tensor {
   const exits = handled.shape[1]! + 1;
   return exp(matmul(log(clamp(sub(1, handled), { min: LEAST })), beforeEach(exits, handled)));
 }
+
+/** Every gate open, [N, K-1]. */
+export const noneHandled = ({ logits }: Pick<Seen, "logits">): Tensor => {
+  const [n, exits] = exactly(logits.shape, 3);
+  return zeros([n, exits - 1], { device: logits.device });
+};
 
 /** How weights are made of eligibilities. */
 export interface WeighOptions {

@@ -13,6 +13,7 @@ import {
   eq,
   exp,
   floor,
+  gt,
   logSoftmax,
   lt,
   matmul,
@@ -61,6 +62,9 @@ export function neighbourLosses(answers: AttackedLogits): Tensor {
   return against(attacked, ensemble);
 }
 
+/** A logit beside which no other counts. */
+const LEAST = -1e30;
+
 /**
  * Orthogonal distillation, [N, K]: the cross-entropy of an exit's attacked answers under its own clean probabilities,
  * of which it keeps, besides the label's, those of its own wrong classes: the one behind the label is the first exit's,
@@ -80,8 +84,9 @@ export function orthogonalLosses(answers: AttackedLogits): Tensor {
     const owner = sub(round, mul(floor(div(add(round, 0.5), exits)), exits));
     const isOwn = eq(owner, reshape(cast(arange(0, exits, 1, { device }), "f32"), [1, exits, 1]));
     const isLabel = reshape(cast(oneHot(labels, { numClasses: classes }), "f32"), [n, 1, classes]);
-    const kept = mul(exp(logSoftmax(clean)), maximum(cast(isOwn, "f32"), isLabel));
-    return div(kept, sum(kept, { dim: -1, keepdim: true }));
+    const isKept = gt(maximum(cast(isOwn, "f32"), isLabel), 0);
+    // Not what is kept by its sum, which may be 0 in 32 bits.
+    return exp(logSoftmax(where(isKept, cast(clean, "f32"), LEAST)));
   });
   return against(attacked, target);
 }

@@ -2,6 +2,7 @@
 // their depth is worth. Rule and figures of the public code; the paper's heads are `pool-linear`.
 
 import { option } from "../../base/index.ts";
+import { ArgumentError } from "../../engine/functions.ts";
 import { exitWeightsAt } from "./exit-weights.ts";
 import { labelSmoothing, weightedCrossEntropy } from "./losses.ts";
 import { defineMethod, type Method } from "./method.ts";
@@ -27,9 +28,15 @@ export const sdn: Method<typeof OPTIONS> = defineMethod({
   },
   options: OPTIONS,
   isPlain: true,
-  phases: ({ maxima, labelSmoothing: smoothing }, { costs }) =>
-    once({
+  phases({ maxima, labelSmoothing: smoothing }, { costs, exits }) {
+    const early = exits - 1;
+    if (maxima && maxima.length !== early)
+      throw new ArgumentError(
+        `sdn: maxima must have one number for each exit but the last; got ${maxima.length} for ${early}.`,
+      );
+    return once({
       loss: weightedCrossEntropy(smoothing),
       exitWeights: (exits, at) => exitWeightsAt("sdn", { sdn: maxima ?? costs.slice(0, -1) }, exits, at),
-    }),
+    });
+  },
 });

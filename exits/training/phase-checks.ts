@@ -7,6 +7,7 @@ import type { MultiExit } from "../network/multi-exit.ts";
 import { makerOf } from "../network/origin.ts";
 import type { BatchSource } from "./images.ts";
 import { trainsAll } from "./phase-parts.ts";
+import { epochNumbers } from "./phases.ts";
 
 /** What is known of a run before its first step. */
 interface Planned {
@@ -20,6 +21,8 @@ export function checkPhases(phases: readonly Phase[], planned: Planned): void {
   const { net, source, plan } = planned;
   const tracks = phases.flatMap((phase) => phase.tracks);
   if (tracks.some(({ skips }) => skips)) checkSkipping(phases, planned);
+  // Weights of no length that fits, say; the first phase may be trained by others of them.
+  for (const track of tracks) epochNumbers(track, net.exits, { epoch: 1, epochs: 1 });
   for (const { loss } of tracks) if (loss.oneLabel !== undefined) checkOneLabel(plan.name, loss.oneLabel, source);
   for (const phase of phases) if (phase.anew) maker(net, phase);
 }

@@ -74,8 +74,7 @@ async function trainLocked(net: MultiExit, data: ImageSplits, options: TrainOpti
   try {
     return await trainer.run();
   } catch (error) {
-    trainer.forget();
-    throw trainer.explain(error);
+    throw trainer.failed(error);
   } finally {
     trainer.dispose();
   }
@@ -127,7 +126,7 @@ class Trainer {
     checkWraps(plan, net);
     const source = batches(data.train, { batch: recipe.batch, seed });
     const phases = await phasesOf(plan, net, recipe);
-    if (source.isMixed || phases.some(({ anew, tracks }) => anew || tracks.some(({ skips }) => skips))) {
+    if (source.isMixed || phases.some(({ anew, tracks }, i) => i > 0 || anew || tracks.some(({ skips }) => skips))) {
       const { checkPhases } = await import("./phase-checks.ts");
       checkPhases(phases, { net, source, plan });
     }
@@ -224,7 +223,7 @@ class Trainer {
     // What was the best before is not fitted.
     if ((isPhaseOver || done === steps) && (await this.#phase?.fit()))
       this.#position = { step: done, phase: this.#position.phase };
-    const isStopped = signal?.aborted === true;
+    const isStopped = signal?.aborted;
     const evaluates = isEnd || done % evaluateEvery === 0;
     const saves = isEnd || isStopped || done % checkpointEvery === 0;
     if (done === 1 || done % logEvery === 0 || evaluates || saves)
@@ -254,9 +253,11 @@ class Trainer {
     const exits = exitScores(await (await this.#evaluator.get()).tally(validation));
     // The update after the last loss that was looked at may have been the bad one; such weights are not kept.
     if (!exits.every(({ loss }) => Number.isFinite(loss))) throw this.#notFinite("the loss on validation");
-    const looked = this.#phase?.movesLastExit ? exits.slice(-1) : exits;
+    const movesLast = this.#phase?.movesLastExit;
+    const looked = movesLast ? exits.slice(-1) : exits;
     const accuracy = looked.reduce((sum, each) => sum + each.accuracy, 0) / looked.length;
-    const isBest = best === undefined || accuracy > best.accuracy;
+    // Gates move no answer: of those beside the same ones, the last are trained the longest.
+    const isBest = !best || accuracy > best.accuracy || (accuracy === best.accuracy && !movesLast);
     await this.#teller.evaluated(step, exits, isBest);
     if (isBest) {
       this.#position = { step, phase, best: { step, accuracy } };
@@ -274,14 +275,10 @@ class Trainer {
     return this.#teller.notFinite(what, this.#position.step, this.#saver.last);
   }
 
-  /** The error as the user is to see it. */
-  explain(error: unknown): unknown {
-    return this.#saver.explain(error);
-  }
-
-  /** Frees the evaluator, which a successful run passes on. */
-  forget(): void {
+  /** The error as the user is to see it; frees the evaluator, which a successful run passes on. */
+  failed(error: unknown): unknown {
     this.#evaluator.dispose();
+    return this.#saver.explain(error);
   }
 
   dispose(): void {

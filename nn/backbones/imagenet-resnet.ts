@@ -1,7 +1,7 @@
 // ResNet-18, -34 and -50, by options.
 
 import { completer, option } from "../../base/index.ts";
-import { readOptions } from "../../engine/functions.ts";
+import { ArgumentError, readOptions } from "../../engine/functions.ts";
 import { imageNetResnet } from "../imagenet-resnet.ts";
 import { type BackboneKind, defineBackbone } from "./kind.ts";
 
@@ -17,7 +17,13 @@ export const imageNetResnetKind: BackboneKind<typeof OPTIONS> = defineBackbone({
   options: OPTIONS,
   exits: () => ["stage1", "stage2", "stage3"],
   // There are three sizes, and no widths between them.
-  enlarge: ({ depth = OPTIONS.depth.default, ...rest }) => ({ ...rest, depth: depth === 18 ? 34 : 50 }),
+  enlarge({ depth = OPTIONS.depth.default, ...rest }) {
+    if (depth === 50)
+      throw new ArgumentError(
+        "imagenetResnet: a larger network must be known of the backbone; 50 layers are the most.",
+      );
+    return { ...rest, depth: depth === 18 ? 34 : 50 };
+  },
   make: (given, site) => {
     const { depth, stem } = completer(readOptions)("imageNetResnet", OPTIONS, given);
     // The constructor says which depths there are.

@@ -2,7 +2,7 @@
 
 import { packBytes } from "../../base/index.ts";
 import { Generator, mean, normaliseImages, read, type Tensor, tensor } from "../../engine/index.ts";
-import { exitCrossEntropy, neoKd, stackRecords, train } from "../../exits/index.ts";
+import { exitCrossEntropy, neoKd, orthogonalLosses, stackRecords, train } from "../../exits/index.ts";
 import { attacked } from "../../exits/training/attack.ts";
 import { EVAL } from "../../nn/index.ts";
 import { gpuSuite } from "../gpu.ts";
@@ -51,6 +51,16 @@ test("attacked images are near the given ones, are images, and are answered wors
     "attack: there must be a deviation for each of 1 channels; got 2.",
   );
   generator.dispose();
+});
+
+test("an exit that keeps the label alone says the label, however wrong it is", async () => {
+  const clean = tensor([0, 200, 0, 200, 0, 200]).reshape([1, 3, 2]);
+  const attacked = tensor([1, 0, 1, 0, 1, 0]).reshape([1, 3, 2]);
+  const found = await orthogonalLosses({ clean, attacked, labels: tensor(Int32Array.of(0)) }).read();
+  // The first has the wrong class, of which it is sure.
+  const [wrong, right] = [Math.log1p(Math.E), Math.log1p(1 / Math.E)];
+  for (const [j, want] of [wrong, right, right].entries())
+    assert.ok(Math.abs(found[j]! - want) < 1e-6, `${found[j]} for ${want}`);
 });
 
 test("its control is attacked too, and learns by labels alone", async () => {

@@ -8,6 +8,7 @@ import { Generator, read, type StoredTensor, type Tensor, writeSafetensors } fro
 import {
   architectureOf,
   buildNetwork,
+  byot,
   failurePrediction,
   HEADS,
   Head,
@@ -36,7 +37,7 @@ import {
 } from "../../nn/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert, errorOf, failsWith } from "../harness.ts";
-import { barNet, barSplits, joint, quiet, smallNet, weightsAfter } from "./small.ts";
+import { barNet, barSplits, joint, planNet, quiet, smallNet, weightsAfter } from "./small.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sortie-tuning-"));
 const test = gpuSuite("exits: fine-tuning", { timeout: 180_000 });
@@ -84,6 +85,12 @@ test("what is frozen stays to the bit, statistics included, and the rest is trai
     else assert.not.equal(after.get(name), values, name);
   }
   await resumes("frozen", { method: joint, freeze: ["backbone.", "heads.0."] });
+  // The others are compared with what frozen heads say, too.
+  const hints = byot.with();
+  for (const freeze of ["heads.0.", "backbone."]) {
+    using net = planNet(hints);
+    (await train(net, barSplits(), { ...quiet, epochs: 1, method: hints, freeze: [freeze] })).dispose();
+  }
 });
 
 test("what is frozen is not drawn anew, and what a method fits cannot be frozen", async () => {

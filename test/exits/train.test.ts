@@ -226,6 +226,24 @@ test("what a later phase asks of images and network is told before the first ste
     );
     assert.equal(await weightsOf(net), before, name);
   }
+  for (const name of ["disjoint", "mixed"]) {
+    const method = methods[name]!.with({ exitWeights: [1, 1] });
+    using net = planNet(method);
+    const before = await weightsOf(net);
+    await failsWith(
+      () => train(net, barSplits(), { ...quiet, epochs: 1, method }),
+      "ShapeError",
+      `${name}: exitWeights must have one number per exit; got 2 for 3 exits.`,
+    );
+    assert.equal(await weightsOf(net), before, name);
+  }
+  const maxima = methods["sdn"]!.with({ maxima: [0.1] });
+  using net = planNet(maxima);
+  await failsWith(
+    () => train(net, barSplits(), { ...quiet, epochs: 1, method: maxima }),
+    "ArgumentError",
+    "sdn: maxima must have one number for each exit but the last; got 1 for 2.",
+  );
 });
 
 test("batches that are short, or not what their source says, are refused", async () => {

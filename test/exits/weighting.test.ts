@@ -330,4 +330,11 @@ test("images with two labels are refused where a label is looked at", async () =
       `${name}: images must have one label, which ${what} looks at; got images blended by mixup. Train without mixup, or by joint.`,
     );
   }
+  // Where every gate is open, none is looked at.
+  for (const plan of [
+    METHODS["certified-cgt"]!.with({ control: true }),
+    METHODS["certified-cgt"]!.with({ right: false }),
+    METHODS["eefp-cgt"]!.with({ control: true }),
+  ])
+    assert.ok(Number.isFinite(await lossOf(plan, { logits, labels, mixed, exitWeights: tensor([1, 1, 1]) }).item()));
 });

@@ -24,6 +24,11 @@ class HintedHead extends TellingHead {
     this.adapter = own === wanted ? undefined : new Linear(own, wanted, init);
   }
 
+  /** Told in training, whatever is trained of it: the others are compared with what frozen ones say too. */
+  override get isTrained(): boolean {
+    return true;
+  }
+
   tell(record: ExitRecord, mode: Mode): ExitRecord {
     if (!mode.training) return record;
     const features = saidOf(record, "features");
