@@ -2,7 +2,7 @@
 // other sources counts for nothing.
 
 import { createHash } from "node:crypto";
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -15,7 +15,10 @@ interface Part {
   readonly found: unknown;
 }
 
-/** Runs parts, or takes them from `file`; `of` names the settings, `sources` (of the repository, as they begin) the code. */
+/**
+ * Runs parts, or takes them from `file`; `of` names the settings, `sources` (of the repository, as they begin) the
+ * code.
+ */
 export class Settled {
   readonly #file: string;
   readonly #of: string;
@@ -34,7 +37,11 @@ export class Settled {
     }
     this.#of = hash.digest("hex");
     this.#file = file;
-    const lines = existsSync(file) ? readFileSync(file, "utf8").split("\n").slice(0, -1) : [];
+    const text = existsSync(file) ? readFileSync(file, "utf8") : "";
+    const whole = text.slice(0, text.lastIndexOf("\n") + 1);
+    // A line that was being written when the process was killed is none.
+    if (whole.length < text.length) writeFileSync(file, whole);
+    const lines = whole.split("\n").slice(0, -1);
     this.#parts = lines.map((line) => JSON.parse(line) as Part).filter(({ of }) => of === this.#of);
   }
 
