@@ -78,7 +78,9 @@ export class Sweep {
   /** How many gradients a source still waits for. */
   readonly #uses = new Map<Source, number>();
   readonly #gradients = new Map<Source, Tensor>();
-  /** Memory that was there before belongs to others: the caller's gradient, saved values, what a vjp has from outside. */
+  /**
+   * Memory that was there before belongs to others: the caller's gradient, saved values, what a vjp has from outside.
+   */
   readonly #first = new Storage(0).age;
   /** Gradients that were left at a leaf. */
   readonly #left = new Set<Storage>();

@@ -34,7 +34,7 @@ import { readCorruptions } from "../report/sections/corruptions.ts";
 import { type Asked, type CommandSpec, flagOf, path, readCommand } from "../settings/command.ts";
 import { type Config, layered, RUN_SETTINGS, settingsOfFile } from "../settings/config.ts";
 import type { Print } from "../settings/flags.ts";
-import { inFlags, type Plain } from "../settings/settings.ts";
+import { inFlags, isPlain, type Plain } from "../settings/settings.ts";
 import { runCalibrate } from "./calibrate.ts";
 import { corruptRun, runEvaluate } from "./evaluate.ts";
 import { type SharedPlaces, trainInto } from "./train.ts";
@@ -343,7 +343,8 @@ function labelled(folder: RunFolder, before: readonly Named[]): RunKey {
   /** The name, or with the folder where another is called so. */
   const alone = (name: string, others: readonly Named[]) => (others.length > 0 ? `${name} (${folder.dir})` : name);
   const place = (name: string, key: "data" | "backbone", part: "data" | "model") => {
-    const nameOf = (run: Named) => (run.settings[part] as Plain)[part === "data" ? "name" : "backbone"];
+    const nameOf = ({ settings: { [part]: found } }: Named) =>
+      isPlain(found) ? found[part === "data" ? "name" : "backbone"] : undefined;
     const label = called(
       name,
       before.filter((run) => nameOf(run) === name),
@@ -356,19 +357,17 @@ function labelled(folder: RunFolder, before: readonly Named[]): RunKey {
   };
   const key = { data: place(data.name, "data", "data"), backbone: place(model.backbone, "backbone", "model"), seed };
   const there = before.filter((run) => run.data === key.data && run.backbone === key.backbone);
+  const recipe = ["method", "train", "calibration"] as const;
+  const sibling = there.find((run) => run.seed !== seed && unlike(run, recipe) === undefined);
+  if (sibling) {
+    const isTaken = there.some((run) => run.method === sibling.method && run.seed === seed);
+    return { ...key, method: isTaken ? `${sibling.method} (${folder.dir})` : sibling.method };
+  }
   const like = there.filter(({ settings }) => settings.method.name === method.name);
   const label =
-    like.length > 0
-      ? called(method.name, like, "method", "train", "calibration")
-      : called(method.name, there, "train", "calibration");
-  const isOther = (run: Named) => run.seed === seed || unlike(run, ["method", "train", "calibration"]) !== undefined;
-  return {
-    ...key,
-    method: alone(
-      label,
-      there.filter((run) => run.method === label && isOther(run)),
-    ),
-  };
+    like.length > 0 ? called(method.name, like, ...recipe) : called(method.name, there, "train", "calibration");
+  const isTaken = there.filter((run) => run.method === label);
+  return { ...key, method: alone(label, isTaken) };
 }
 
 const pickFrom = (settings: Decisive, parts: readonly string[]): Plain =>

@@ -87,10 +87,10 @@ export async function trainInto(
   // A folder that is there is taken before the data are read; a new one is made only for data that can be read.
   const made = newFolders(folder.dir);
   let lock = existsSync(folder.dir) ? await lockFolder("train", folder.dir) : undefined;
-  if (lock) restore(folder, config, isFresh);
   const interrupt = interruption();
   let device: Device | undefined;
   try {
+    if (lock) restore(folder, config, isFresh);
     // What was timed on this adapter before need not be timed again.
     device = await createDevice({ tuning: config.train.tune === "once" ? "cached" : "off" });
     const data = await loadData(config, print);
@@ -178,7 +178,12 @@ async function takeTeacher<L extends FolderLock | undefined>(
   if (!isFresh) folder.check(config);
   const made = newFolders(folder.dir);
   const lock = await lockIt("train", folder.dir);
-  if (lock) restore(folder, config, isFresh);
+  try {
+    if (lock) restore(folder, config, isFresh);
+  } catch (error) {
+    await lock?.release();
+    throw error;
+  }
   return lock && { config, folder, made, lock };
 }
 

@@ -160,7 +160,10 @@ export class RunFolder {
   /** Takes the folder for a run of these settings; of what was set aside it is rid. */
   claim(config: Config): void {
     writeWhole(this.path("config"), toJson(config));
-    rmSync(this.#aside, { force: true, recursive: true });
+    // Whole or not there at any time: what is left of it would be put back.
+    const gone = `${this.#aside}.gone`;
+    if (existsSync(this.#aside)) renameSync(this.#aside, gone);
+    rmSync(gone, { force: true, recursive: true });
   }
 
   /** Sets aside what a run leaves, and nothing else that may lie there, until another claims the folder. */

@@ -37,6 +37,9 @@ export interface Listing {
 const READ = /\.(jpe?g|png)$/i;
 const NOT_READ = /\.(jfif|webp|gif|bmp|tiff?|avif|heic|heif|jxl|svg)$/i;
 
+/** How folders of parts begin, such as Kaggle's test1. */
+const PART = /^(train|val|cal|test)/i;
+
 type Place = { readonly part: GivenPart; readonly name: string; readonly folder: string };
 
 /** Looks through a folder. @throws DataError for one without classes, and for a class without pictures. */
@@ -54,8 +57,10 @@ export async function listPictures(dir: string): Promise<Listing> {
       places.push({ part, name, folder: folder === "" ? name : `${folder}/${name}` });
   }
   const classes = [...new Set(places.map(({ name }) => name))].sort();
+  // Where nothing but parts lies there, what is in them has no class.
+  const isPlain = isDivided || classes.some((name) => !PART.test(name));
   ensure(
-    classes.length >= 2,
+    classes.length >= 2 && isPlain,
     () =>
       `pictures: ${dir} must hold a folder of pictures for each class, two at least, or folders train, val and test of such; got ${classes.join(", ") || "no folder"}.`,
     { file: dir },

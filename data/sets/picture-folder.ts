@@ -134,11 +134,11 @@ function divide(
     ? drawParts({ rows: held, labels, digests }, { calibration: Math.floor(held.length / 2) }, seed)
     : undefined;
   const most = amounts.train === undefined ? drawn.train.length : countOf(amounts.train, pool.length);
-  // Shares are of all pictures, and rounded.
+  // Shares are of all pictures, and rounded; where copies stay together, fewer may be left than were to be.
   ensure(
-    most <= drawn.train.length || (amounts.train ?? 0) < 1,
+    most <= pool.length - asked || (amounts.train ?? 0) < 1,
     () =>
-      `pictureFolder: train must leave what the other parts of ${dir} take; got ${most} of ${drawn.train.length} left.`,
+      `pictureFolder: train must leave what the other parts of ${dir} take; got ${most} of ${pool.length - asked} left.`,
     { file: dir },
   );
   return {

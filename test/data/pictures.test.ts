@@ -418,6 +418,11 @@ test("a folder that cannot be a data set is refused, and a damaged picture in it
     flat,
     `pictures: ${flat} must hold a folder of pictures for each class, two at least, or folders train, val and test of such; got no folder.`,
   );
+  const parts = write("parts", { "train/cat.0.png": plain(1), "test1/1.png": plain(2) });
+  await fails(
+    parts,
+    `pictures: ${parts} must hold a folder of pictures for each class, two at least, or folders train, val and test of such; got test1, train.`,
+  );
   const empty = write("empty", { "a/1.png": plain(1), "b/1.txt": plain(1) });
   await fails(empty, `pictures: ${empty}/b must hold JPEG or PNG files; got none.`);
   const hurt = write("hurt", { "a/1.png": plain(1), "b/1.jpg": fileOf("base420.jpg").subarray(0, 700) });
