@@ -163,6 +163,7 @@ export interface Place {
   readonly offset: number;
 }
 
+/** Storages made so far in this process. */
 let made = 0;
 
 /**
@@ -171,7 +172,7 @@ let made = 0;
  * Counted references: tensors, the tape and pending commands hold one each.
  */
 export class Storage {
-  /** How many had been made before this one. */
+  /** How many had been made before this one: the later, the larger. */
   readonly age = made++;
   readonly bytes: number;
   /** How many of the first bytes mean something; behind them may lie what was there before. */

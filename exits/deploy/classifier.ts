@@ -238,7 +238,7 @@ async function planFor(sites: LaneSites, net: MultiExit, settled: Settled): Prom
     return Array.from({ length: net.exits - 1 }, (_, j) => at.get(j) ?? "closed");
   };
   const { batch, device, canKeep } = site;
-  // Where no early exit asks, all closed is what the others name so.
+  // Without an open early exit every route is named all closed: then none of them means the whole network.
   const isWhole = orWhole && early.length > 0 && route !== "measured" && route.every((step) => step === "closed");
   const candidates: readonly Way[] =
     route === "measured"
