@@ -29,8 +29,8 @@ export function checkBeginnings(
 }
 
 /**
- * Refuses to freeze all that a phase trains, or anything that one fits, before the phases in front of it are done.
- * @throws ArgumentError
+ * Refuses to freeze all that is trained, all that a phase behind the first trains, or anything that one fits, before
+ * the phases in front of it are done. @throws ArgumentError
  */
 export function checkUnfrozen(net: MultiExit, phases: readonly Phase[], freeze: readonly string[] = []): void {
   if (freeze.length === 0) return;
@@ -40,11 +40,21 @@ export function checkUnfrozen(net: MultiExit, phases: readonly Phase[], freeze: 
     throw new ArgumentError(`train: freeze must leave ${wanted}; got ${given}, which ${why}.`);
   };
   for (const { name, tracks, fits } of phases) {
-    if (tracks.some(({ trains }) => trains && !names.some(trains)))
+    if (tracks.some((track) => trainsNothing(track, names)))
       refuse("every phase of the method something to train", `leaves nothing to ${name}`);
     const fitted = names.find((parameter) => fits?.part(parameter) && isFrozen(parameter, freeze));
     if (fitted !== undefined) refuse("what the method fits", `has ${fitted}, to which ${name} gives other values`);
   }
+}
+
+const trainsNothing = ({ trains }: { readonly trains?: Part }, names: readonly string[]): boolean =>
+  trains !== undefined && !names.some(trains);
+
+/** The phases without those at the front that what is frozen leaves nothing: a backbone that is trained already. */
+export function withoutDone(net: MultiExit, phases: readonly Phase[]): readonly Phase[] {
+  const names = [...net.namedParameters().keys()];
+  const first = phases.findIndex(({ tracks }) => tracks.some((track) => !trainsNothing(track, names)));
+  return first < 0 ? phases : phases.slice(first);
 }
 
 const isFrozen = (name: string, freeze: readonly string[]): boolean =>

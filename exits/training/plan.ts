@@ -29,9 +29,9 @@ export async function phasesOf(plan: TrainingPlan, net: MultiExit, recipe: FullR
   const phases = plan.phases(siteOf(net));
   const { freeze, rateFactor, moreEpochs } = recipe;
   if (!freeze && !rateFactor && !moreEpochs) return phases;
-  const { checkBeginnings, checkUnfrozen, tunePhases } = await import("./fine-tuning.ts");
+  const { checkBeginnings, checkUnfrozen, tunePhases, withoutDone } = await import("./fine-tuning.ts");
   checkBeginnings(net, recipe);
-  const tuned = tunePhases(phases, recipe);
+  const tuned = withoutDone(net, tunePhases(phases, recipe));
   checkUnfrozen(net, tuned, freeze);
   return tuned;
 }

@@ -9,6 +9,7 @@ import {
   architectureOf,
   buildNetwork,
   byot,
+  calexnet,
   failurePrediction,
   HEADS,
   Head,
@@ -107,6 +108,28 @@ test("what is frozen is not drawn anew, and what a method fits cannot be frozen"
     "ArgumentError",
     'train: freeze must leave what the method fits; got "heads.0.", which has heads.0.linear.weight, to which network gives other values.',
   );
+});
+
+test("branches are trained on a backbone that is there and stays: the phase that would train it is left out", async () => {
+  const dir = join(folder, "trunk");
+  using there = smallNet();
+  (await train(there, barSplits(), { ...quiet, method: joint, epochs: 1, dir })).dispose();
+  const wanted = await valuesOf(there);
+  const options = { method: calexnet, freeze: ["backbone."], from: dir };
+  const branch = { ...architectureOf(there)!, wraps: calexnet.with().wraps.map(({ name }) => name) };
+  const make = () => buildNetwork(branch, { seed: 3 });
+  const steps: number[] = [];
+  const report = (event: Progress) => {
+    if (event.kind === "train") steps.push(event.step);
+  };
+  const { after } = await around({ ...options, logEvery: 1, report }, make());
+  assert.equal(steps, [1, 2, 3, 4, 5, 6, 7, 8], "an epoch of each branch");
+  const changed = [...after].filter(([name, values]) => String(values) !== String(wanted.get(name)));
+  assert.equal(
+    changed.map(([name]) => name),
+    [...after.keys()].filter((name) => name.startsWith("heads.")),
+  );
+  await resumes("branches", options, make);
 });
 
 test("heads are taken by the stage that they stand behind, of own files and of the authors' MSDNet", async () => {
