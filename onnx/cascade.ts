@@ -43,6 +43,8 @@ export interface CascadeAbout {
   };
   readonly classes: readonly string[];
   readonly score: CascadeScore;
+  /** How far logits may be off, as a share of their size: an image that near a level stays. Default 0. */
+  readonly slack?: number;
   readonly stages: readonly {
     readonly file: string;
     /** The stage of the network that the exit follows. */
@@ -95,8 +97,10 @@ export interface Decision {
   readonly level: number;
 }
 
-/** Decides on one row of logits, in double precision. */
-export function decide(score: CascadeScore, row: ArrayLike<number>, temperature: number): Decision {
+/**
+ * Decides on one row of logits, in double precision; the level is the least that logits may mean that are so far off.
+ */
+export function decide(score: CascadeScore, row: ArrayLike<number>, temperature: number, slack = 0): Decision {
   const z = Array.from(row, (logit) => logit / temperature);
   const top = Math.max(...z);
   const answer = z.indexOf(top);
@@ -107,25 +111,26 @@ export function decide(score: CascadeScore, row: ArrayLike<number>, temperature:
   const gap = second - top;
   // All but the largest, relative to the second: 1 .. classes - 1, so that no difference to 1 is taken.
   const rest = others.reduce((sum, value) => sum + Math.exp(value - second), 0);
+  const off = slack * Math.max(top, z.length > 1 ? -second : -top);
   const share = Math.exp(gap);
   const odds = rest * share;
   const logTotal = Math.log1p(odds);
   switch (score) {
     case "maxProb":
-      return { answer, score: 1 / (1 + odds), level: -gap - Math.log(rest) };
+      return { answer, score: 1 / (1 + odds), level: -gap - Math.log(rest) - off };
     case "margin":
-      return { answer, score: (1 - share) / (1 + odds), level: logTotal - gap - Math.log(rest + 1) };
+      return { answer, score: (1 - share) / (1 + odds), level: logTotal - gap - Math.log(rest + 1) - off };
     case "entropy":
     case "normalisedEntropy": {
       const mass = others.reduce((sum, value) => sum + Math.exp(value - second) * (top - value), 0);
       const perSecond = rest * (odds > 0 ? logTotal / odds : 1) + mass / (1 + odds);
       const unit = score === "entropy" ? 1 : Math.log(Math.max(2, z.length));
-      return { answer, score: (-share * perSecond) / unit, level: -gap - Math.log(perSecond) };
+      return { answer, score: (-share * perSecond) / unit, level: -gap - Math.log(perSecond) - off };
     }
     case "energy":
-      return { answer, score: top + logTotal, level: top + logTotal };
+      return { answer, score: top + logTotal, level: top + logTotal - off };
     case "maxLogit":
-      return { answer, score: top, level: top };
+      return { answer, score: top, level: top - off };
   }
 }
 
@@ -205,6 +210,7 @@ async function runStages(
         about.score,
         logits.data.subarray(i * classes, (i + 1) * classes),
         temperature,
+        about.slack,
       );
       if (Number.isNaN(level)) {
         const text = `cascade: logits must be numbers; got NaN for image ${sample} (counted from 0).`;

@@ -199,7 +199,7 @@ export async function makeSite(
   owned: { dispose(): void }[],
   prepared?: PreparedNet,
 ): Promise<Site> {
-  const { batch, precision, score, temperatures, levels, isApart, orWhole = false } = settled;
+  const { batch, precision, score, temperatures, levels, slack, isApart, orWhole = false } = settled;
   const device: Device = deviceOf(net);
   const own = <T extends { dispose(): void }>(made: T): T => {
     owned.push(made);
@@ -224,8 +224,8 @@ export async function makeSite(
   const wanted = { isOpen, byClass, isTold: score === "confidence", isApart };
   const ready = prepared ?? own(await PreparedNet.make(net, device, precision, wanted));
   const canKeep = bindsAll(device) || open.every((j) => "tail" in ready.answers[j]! && !byClass(j));
-  const common = { device, batch, precision, score, levels: [...levels, [0]], thresholds, temperatures, canKeep };
-  return { net: ready, ...common, open, results, images, all, count };
+  const common = { device, batch, precision, score, levels: [...levels, [0]], thresholds, temperatures, slack };
+  return { net: ready, ...common, canKeep, open, results, images, all, count };
 }
 
 /** The routes of a site: the one that was given, or those that are tried. */

@@ -90,7 +90,7 @@ async function timesOf(net: MultiExit, batch: number, { rounds, precision, open 
     const temperatures = new Array<number>(net.exits).fill(1);
     const site = await makeSite(
       net,
-      { batch, precision, score: "maxProb", levels, temperatures, isApart: false },
+      { batch, precision, score: "maxProb", levels, temperatures, slack: 0, isApart: false },
       owned,
     );
     const record = async (exits: readonly number[], behind: Behind): Promise<Route> => {

@@ -41,6 +41,8 @@ export interface Decisions {
   readonly temperatures: readonly number[];
   /** [1] or [C] for each early exit: levels, as the device compares them. */
   readonly levels: readonly (readonly number[])[];
+  /** How far logits may be off, as a share of their size: who is that near a level stays. */
+  readonly slack: number;
   /** Whether the policy names the weights that it was calibrated on, and they are this network's. */
   readonly isOriginChecked: boolean;
 }
@@ -93,7 +95,7 @@ export async function readPolicy(
     const origin = { ...weights, ...(scaling && { scaling: scalingDigest(scaling) }) };
     checkOrigin("deploy", policy.origin, { exits, classes, origin }, HINTS);
   }
-  return { score, temperatures, levels, isOriginChecked };
+  return { score, temperatures, levels, slack, isOriginChecked };
 }
 
 /** Tells a policy from a file that holds one, and from what is neither. */

@@ -57,6 +57,8 @@ export interface Site {
    */
   readonly canKeep: boolean;
   readonly temperatures: readonly number[];
+  /** How far logits may be off, as a share of their size. */
+  readonly slack: number;
   readonly results: ExitResults;
   /** [batch, H, W, C], where each batch is put. */
   readonly images: Tensor;
@@ -275,7 +277,7 @@ function passExit(site: Site, i: number, given: Rows): { rows: Rows; stays: Tens
   const temperature = site.temperatures[exit]!;
   // Only the network's last exit says nothing of itself; another one where everybody leaves is told like the rest.
   const isTold = score === "confidence" && exit < net.answers.length - 1;
-  const options = { exit, isLast: i === open.length - 1 && !isTold, score, temperature, rows: live };
+  const options = { exit, isLast: i === open.length - 1 && !isTold, score, temperature, slack: site.slack, rows: live };
   const answering = net.answers[exit]!;
   const rows = { features, ids, live, before, said };
   const seen = net.seen(exit, features);

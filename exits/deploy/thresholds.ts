@@ -20,7 +20,7 @@ export const isOpenToAll = (level: number): boolean => level <= -LARGEST;
 /**
  * How far the logits of a network that was prepared for inference may be from those of its `forward`, on which policies
  * are calibrated: this share of 1 + |z|. Folding norms and summing in another order rounds otherwise; storing in f16
- * rounds every activation. Tests hold twice as much against every backbone and head.
+ * rounds every activation. Tests hold half as much against every backbone and head: a level is of two logits.
  */
 export const SLACK = { f32: 2 ** -17, f16: 2 ** -6 } as const;
 
@@ -29,7 +29,7 @@ export interface LevelOptions {
   readonly score: OwnScore;
   readonly classes: number;
   readonly temperature: number;
-  /** Share of 1 + |z| by which logits may be off; default 0. */
+  /** Share of 1 + |z| by which logits may be off; default 0. The part that grows with z is the decision's to add. */
   readonly slack?: number;
 }
 
@@ -42,7 +42,7 @@ export function levelFrom(threshold: number, options: LevelOptions): number {
   const level = levelOf(threshold, options);
   // What heads say of themselves is not divided by the temperature.
   const scale = score === "confidence" ? 1 : temperature;
-  const raised = level + decideError(score, level, classes, temperature) + slack * (1 / scale + Math.abs(level));
+  const raised = level + decideError(score, level, classes, temperature) + slack / scale;
   return Number.isFinite(raised)
     ? Math.max(-LARGEST, Math.min(LARGEST, roundedUp(raised)))
     : Math.sign(level) * LARGEST;

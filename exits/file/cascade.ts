@@ -14,7 +14,7 @@ import { decidingOf, type ModelRecord } from "./model-file.ts";
  */
 export async function cascadeOf(net: MultiExit, model: ModelRecord, known?: string): Promise<CascadeAbout> {
   const { architecture, classes, normalise, exits, guarantee, weights } = model;
-  const { score, temperatures, levels } = await readPolicy(net, decidingOf(model), { weights: known });
+  const { score, temperatures, levels, slack } = await readPolicy(net, decidingOf(model), { weights: known });
   if (score === "confidence") {
     throw new SortieError(
       "export: for ONNX policies must decide by logits; got one by the confidence of heads. Write a model file instead: leave --format out.",
@@ -27,6 +27,7 @@ export async function cascadeOf(net: MultiExit, model: ModelRecord, known?: stri
     input: { shape: [channels, height, width], mean: normalise.mean, std: normalise.std },
     classes,
     score,
+    slack,
     stages: zip(exits, temperatures).map(([{ stage, macs }, temperature], j) => ({
       file: `stage${j + 1}.onnx`,
       exit: stage,

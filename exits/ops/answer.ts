@@ -194,6 +194,7 @@ const ANSWER: Kinds<AnswerOptions> = {
   isLast: "boolean",
   score: "string",
   temperature: "number",
+  slack: "number",
   rows: "any",
   masked: "boolean",
 };
@@ -224,7 +225,7 @@ const op = defineOp({
     __: Required<Omit<AnswerOptions, "rows">> & Omit<AnswerTail, "parameters"> & { threshold: number },
   ) => ({}),
   run: ({ device, inputs, attrs, sizes, dispatch, choose }) => {
-    const { exit, isLast, score, temperature, masked, classes, vector, eps, threshold } = attrs;
+    const { exit, isLast, score, temperature, slack, masked, classes, vector, eps, threshold } = attrs;
     const { N: n, C: channels } = sizes;
     const { x } = inputs;
     const positions = n === 0 ? 1 : x.size / (n * channels);
@@ -235,7 +236,8 @@ const op = defineOp({
       normed: eps !== undefined,
     } satisfies Omit<AnswerSpec, "classRoom">;
     const used = vector === "first" ? 1 : positions;
-    const dims = { n, classes, exit, sharpness: 1 / temperature, threshold, channels, positions, used, eps: eps ?? 0 };
+    const decision = { n, classes, exit, sharpness: 1 / temperature, slack };
+    const dims = { ...decision, threshold, channels, positions, used, eps: eps ?? 0 };
     const group: GroupSpec = { ...spec, room: roomFor(channels), classRoom: roomFor(classes) };
     const kernels = byLanes;
     const lanes = kernels?.lanesFor(device.info, { n, channels, classes });
@@ -267,6 +269,7 @@ export const exitAnswer = positional(
       isLast = false,
       score = "maxProb",
       temperature = 1,
+      slack = 0,
       masked = false,
       rows,
     } = readOptions(name, options, ANSWER);
@@ -287,7 +290,7 @@ export const exitAnswer = positional(
     op(
       { x, tail: parameters, ...others, thresholds: byClass, live: rows },
       {
-        ...{ exit, isLast, score, temperature, masked, classes, vector, eps },
+        ...{ exit, isLast, score, temperature, slack, masked, classes, vector, eps },
         threshold: typeof thresholds === "number" ? thresholds : 0,
       },
     );

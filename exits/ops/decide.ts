@@ -8,7 +8,8 @@
 //   energy             s = log sum exp(z / T)     level = s
 //   maxLogit           s = max z / T              level = s
 //   confidence         s = sigmoid(t)             level = t, the head's own, which follows the logits: [n, C + 1]
-//   stays[r] = 0 if level >= threshold (one, or one per predicted class) or this is the last exit, else 1
+//   stays[r] = 0 if level >= threshold (one, or one per predicted class) + slack * (the larger of the first two |z| / T,
+//     or |t|), or this is the last exit, else 1
 // A row with a logit that is NaN, or so large that no level is a number, leaves with the confidence NaN, by which the
 // host knows it.
 // With `live`, only the first live[0] rows exist, and the others do not stay: all are launched, so that nothing is left
@@ -96,6 +97,10 @@ export function decideError(score: OwnScore, level: number, classes: number, tem
   return ulp * (4 * size + 16 * Math.log(classes) + classes + 32) + 2 ** -33 * size * size;
 }
 
+/** `size`: how large the logits are that a level is of. */
+const sizeText = (score: OwnScore): string => `
+  let size = ${score === "confidence" ? "abs(told)" : "u.sharpness * max(top, select(-second, 0.0, u.classes == 1u))"};`;
+
 /** WGSL functions of `decisionText`. Bits are compared, since compilers may take it that no float is NaN. */
 export const DECISION_FUNCTIONS = `
 fn is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
@@ -107,7 +112,7 @@ fn log1p_over(x: f32) -> f32 {
 }`;
 
 /** Uniforms that the text of a decision reads. */
-export const DECISION_UNIFORMS = { n: "u32", classes: "u32", exit: "i32", sharpness: "f32" } as const;
+export const DECISION_UNIFORMS = { n: "u32", classes: "u32", exit: "i32", sharpness: "f32", slack: "f32" } as const;
 
 /** Where a decision writes; the same bindings in every kernel that makes one. */
 export const DECISION_RESULTS = {
@@ -150,8 +155,8 @@ export const decisionText = (
   let spread = rest * per_odds + mass / total;
   let s = ${CONFIDENCE[score]};
   let level = ${LEVEL[score]};
-  let nan = total + level;
-  let leaves = ${isLast ? "true" : `is_nan(nan) || level >= ${byClass ? "thresholds[best]" : one}`};
+  let nan = total + level;${isLast ? "" : sizeText(score)}
+  let leaves = ${isLast ? "true" : `is_nan(nan) || level >= ${byClass ? "thresholds[best]" : one} + u.slack * size`};
   stays[r] = select(1u, 0u, leaves);
   if (!leaves) { return; }
   let at = ids[r];
@@ -204,6 +209,8 @@ export interface DecideOptions {
   readonly score?: OwnScore;
   /** Divides the logits first; default 1. */
   readonly temperature?: number;
+  /** How far logits may be off, as a share of their size: rows that near the threshold stay. Default 0. */
+  readonly slack?: number;
   /** u32[1]: how many of the rows exist; the others write no results, and do not stay. Default all. */
   readonly rows?: Tensor | undefined;
   /** u32 [n]: rows whose value is 0 have left before; they do not stay, and write nothing. Default none. */
@@ -228,6 +235,7 @@ const DECIDE: Kinds<DecideOptions> = {
   isLast: "boolean",
   score: "string",
   temperature: "number",
+  slack: "number",
   rows: "any",
   before: "any",
 };
@@ -249,10 +257,10 @@ const op = single(
       stays: { shape: [N], dtype: "u32" },
     }),
     run: ({ inputs, outputs, attrs, sizes, dispatch }) => {
-      const { exit, isLast, score, temperature } = attrs;
+      const { exit, isLast, score, temperature, slack } = attrs;
       const [live, masked] = [inputs.live !== undefined, inputs.before !== undefined];
       const spec = { score, isLast, byClass: sizes.T > 1, live, masked };
-      const dims = { n: sizes.N, classes: sizes.C - Number(isTold(attrs)), exit, sharpness: 1 / temperature };
+      const dims = { n: sizes.N, classes: sizes.C - Number(isTold(attrs)), exit, sharpness: 1 / temperature, slack };
       dispatch(exitDecideKernel, spec, { ...inputs, ...outputs }, dims);
     },
   }),
@@ -272,6 +280,7 @@ export const exitDecide = positional(
       isLast = false,
       score = "maxProb",
       temperature = 1,
+      slack = 0,
       rows,
       before,
     } = readOptions(name, options, DECIDE);
@@ -287,7 +296,7 @@ export const exitDecide = positional(
     if (!(temperature > 0)) throw new ArgumentError(`${name}: temperature must be above 0; got ${temperature}.`);
     return op(
       { logits, ids, thresholds, answers, exits, scores, live: rows, before },
-      { exit, isLast, score, temperature },
+      { exit, isLast, score, temperature, slack },
     );
   },
 );

@@ -216,6 +216,22 @@ decisions("scores and levels are those of calibration, for sure and unsure sampl
   assert.is(decide("energy", [4, 2], 2).level, 2 + Math.log1p(Math.exp(-1)));
 });
 
+/** Logits, and how large those are that their level is of. */
+const OFF: readonly (readonly [readonly number[], number])[] = [
+  [[8, 2, -40], 8],
+  [[-1, -9, -40], 9],
+  [[-3], 3],
+];
+
+decisions("levels are lowered by what logits may be off, as the larger of the first two is large", () => {
+  for (const score of SCORES) {
+    for (const [row, size] of OFF) {
+      const [exact, off] = [decide(score, row, 2), decide(score, row, 2, 0.25)];
+      assert.equal(off, { ...exact, level: exact.level - (0.25 * size) / 2 }, `${score} of ${row}`);
+    }
+  }
+});
+
 const inPython = suite("onnx: decisions in Python", {
   skip: lackOfPython(["numpy"]),
   isOptional: true,
@@ -252,6 +268,25 @@ except ValueError as error:
         at(exit),
         "cascade: logits must be numbers; got NaN for image 65 (counted from 0).",
         `${name} at exit ${exit}`,
+      );
+  }
+});
+
+inPython("levels are lowered as in TypeScript", () => {
+  for (const score of SCORES) {
+    const want = OFF.map(([row]) => decide(score, row, 2, 0.25).level);
+    const rows = OFF.map(([row]) => JSON.stringify([row])).join();
+    const got = JSON.parse(
+      pythonSays(`
+from cascade import decide
+with np.errstate(all="ignore"):
+    print([float(decide("${score}", np.array(z), 2.0, 0.25)[2][0]) for z in [${rows}]])
+`),
+    ) as number[];
+    for (const [i, level] of want.entries())
+      assert.ok(
+        Math.abs(got[i]! - level) <= 1e-12 * Math.abs(level),
+        `${score} of ${OFF[i]![0]}: ${got[i]} for ${level}`,
       );
   }
 });

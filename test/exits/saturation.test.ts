@@ -14,7 +14,7 @@ import {
   type Random,
 } from "../../calibration/index.ts";
 import { full, tensor } from "../../engine/functions.ts";
-import { levelFrom } from "../../exits/deploy/thresholds.ts";
+import { levelFrom, SLACK } from "../../exits/deploy/thresholds.ts";
 import { decideError, exitDecide } from "../../exits/index.ts";
 import { gpuSuite } from "../gpu.ts";
 import { assert } from "../harness.ts";
@@ -51,6 +51,7 @@ async function onDevice(
   score: PlainScore,
   threshold: number,
   temperature: number,
+  slack = 0,
 ): Promise<{ readonly leaves: boolean[]; readonly scores: Float32Array }> {
   const { samples: n, classes } = table;
   const first = new Float32Array(n * classes);
@@ -60,12 +61,13 @@ async function onDevice(
     exits: full([n], -1, { dtype: "i32" }),
     scores: full([n], -9),
   };
-  const level = levelFrom(threshold, { score, classes, temperature });
+  const level = levelFrom(threshold, { score, classes, temperature, slack });
   const ids = tensor(Int32Array.from({ length: n }, (_, i) => i));
   exitDecide(tensor(first, { shape: [n, classes] }), ids, tensor(Float32Array.of(level)), results, {
     exit: 0,
     score,
     temperature,
+    slack,
   });
   const leaves = Array.from(await results.exits.read(), (exit) => exit === 0);
   return { leaves, scores: (await results.scores.read()) as Float32Array };
@@ -132,6 +134,41 @@ test("the device leaves where the table leaves, never earlier: every score, scal
   }
   // The samples that are thresholds themselves, and hardly another.
   assert.ok(apart > 0 && apart < 0.01 * seen, `${apart} of ${seen} stay where the table lets them go`);
+});
+
+test("whoever leaves by logits that are off, as preparing and f16 may put them, leaves in the table of the true ones", async () => {
+  const random = createRandom(23);
+  let [seen, early] = [0, 0];
+  for (const slack of Object.values(SLACK)) {
+    for (const [score, scale] of SCORES.flatMap((score) => SCALES.map((scale) => [score, scale] as const))) {
+      const classes = [2, 3, 10, 33][random.below(4)]!;
+      const temperature = [1, 0.3, 2.7][random.below(3)]!;
+      const table = draw(257, classes, scale, random, false);
+      const logits = table.read(0, 257);
+      const off = (z: number, i: number): number => {
+        // At exit 1 the largest rises and the others fall, or anything: what lets samples leave early the most.
+        const way = random.below(2) === 0 ? random.uniform() * 2 - 1 : z === best[Math.floor(i / classes)]! ? 1 : -1;
+        return z + (way * slack * (1 + Math.abs(z))) / 2;
+      };
+      const best = Array.from({ length: 514 }, (_, k) => Math.max(...logits.subarray(k * classes, (k + 1) * classes)));
+      const moved = createTable({
+        logits: Float32Array.from(logits, off),
+        labels: table.labels,
+        shape: [257, 2, classes],
+      });
+      const scored = cascade(divided(table, temperature), score);
+      const sorted = Array.from({ length: 257 }, (_, i) => scored.scores[2 * i]!).toSorted((a, b) => a - b);
+      const threshold = (sorted[128]! + sorted[129]!) / 2;
+      const { leaves } = await onDevice(moved, score, threshold, temperature, slack);
+      const want = decide(scored, threshold);
+      for (const [i, left] of leaves.entries()) {
+        seen++;
+        if (left) assert.is(want[i], 0, `${score} x ${scale}, C ${classes}, T ${temperature}, slack ${slack}: ${i}`);
+        else if (want[i] === 0) early++;
+      }
+    }
+  }
+  assert.ok(early < 0.1 * seen, `${early} of ${seen} stay for it`);
 });
 
 test("calibrated thresholds lie between samples: device and table agree on the samples that laid them out, too", async () => {

@@ -15,8 +15,11 @@ import sys
 import numpy as np
 
 
-def decide(score, logits, temperature):
-    """Of logits [N, C]: answers, scores, and the levels that thresholds are compared with, which keep their digits near certainty."""
+def decide(score, logits, temperature, slack=0.0):
+    """Of logits [N, C]: answers, scores, and the levels that thresholds are compared with, which keep their digits near certainty.
+
+    The levels are the least that logits may mean that are off by a share `slack` of their size.
+    """
     z = np.asarray(logits, np.float64) / temperature
     n, classes = z.shape
     if classes == 1:  # which has no rival; a closed exit stays closed to it
@@ -25,6 +28,7 @@ def decide(score, logits, temperature):
     top = z[np.arange(n), answers]
     others = z[np.arange(z.shape[1])[None, :] != answers[:, None]].reshape(n, z.shape[1] - 1)
     second = others.max(axis=1)
+    off = slack * np.maximum(top, -second if classes > 1 else -top)
     gap = second - top
     # All but the largest, relative to the second: 1 .. classes - 1, so that no difference to 1 is taken.
     weights = np.exp(others - second[:, None])
@@ -33,19 +37,19 @@ def decide(score, logits, temperature):
     odds = rest * share
     log_total = np.log1p(odds)
     if score == "maxProb":
-        return answers, 1 / (1 + odds), -gap - np.log(rest)
+        return answers, 1 / (1 + odds), -gap - np.log(rest) - off
     if score == "margin":
-        return answers, (1 - share) / (1 + odds), log_total - gap - np.log(rest + 1)
+        return answers, (1 - share) / (1 + odds), log_total - gap - np.log(rest + 1) - off
     if score in ("entropy", "normalisedEntropy"):
         mass = (weights * (top[:, None] - others)).sum(axis=1)
         slope = np.divide(log_total, odds, out=np.ones(n), where=odds > 0)
         per_second = rest * slope + mass / (1 + odds)
         unit = np.log(max(2, classes)) if score == "normalisedEntropy" else 1.0
-        return answers, -share * per_second / unit, -gap - np.log(per_second)
+        return answers, -share * per_second / unit, -gap - np.log(per_second) - off
     if score == "energy":
-        return answers, top + log_total, top + log_total
+        return answers, top + log_total, top + log_total - off
     if score == "maxLogit":
-        return answers, top, top
+        return answers, top, top - off
     raise ValueError(f"cascade: the score must be a known one; got {score}.")
 
 
@@ -62,7 +66,7 @@ def run_stages(about, run, images, first=0):
             break
         logits, features = run(j, x)
         with np.errstate(all="ignore"):
-            answers, values, levels = decide(about["score"], logits, stage["temperature"])
+            answers, values, levels = decide(about["score"], logits, stage["temperature"], about.get("slack", 0.0))
         strange = np.flatnonzero(np.isnan(levels))
         if len(strange) > 0:
             image = first + left[strange[0]]

@@ -7,6 +7,7 @@ struct Uniforms {
   classes: u32,
   exit: i32,
   sharpness: f32,
+  slack: f32,
   threshold: f32,
   channels: u32,
   positions: u32,
@@ -90,7 +91,8 @@ fn quad(first: u32, step: u32, q: u32) -> vec4f {
   let s = top * u.sharpness;
   let level = s;
   let nan = total + level;
-  let leaves = is_nan(nan) || level >= u.threshold;
+  let size = u.sharpness * max(top, select(-second, 0.0, u.classes == 1u));
+  let leaves = is_nan(nan) || level >= u.threshold + u.slack * size;
   stays[r] = select(1u, 0u, leaves);
   if (!leaves) { return; }
   let at = ids[r];

@@ -6,6 +6,7 @@ struct Uniforms {
   classes: u32,
   exit: i32,
   sharpness: f32,
+  slack: f32,
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> logits: array<f32>;
@@ -55,7 +56,8 @@ fn log1p_over(x: f32) -> f32 {
   let s = 1.0 / total;
   let level = -gap - log(rest);
   let nan = total + level;
-  let leaves = is_nan(nan) || level >= thresholds[0];
+  let size = u.sharpness * max(top, select(-second, 0.0, u.classes == 1u));
+  let leaves = is_nan(nan) || level >= thresholds[0] + u.slack * size;
   stays[r] = select(1u, 0u, leaves);
   if (!leaves) { return; }
   let at = ids[r];
