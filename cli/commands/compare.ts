@@ -2,12 +2,12 @@
 // or reads runs that are finished.
 
 import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { defined, firstOf, messageOf, type OptionValues, option, SortieError } from "../../base/index.ts";
 import { firstDifference } from "../../exits/index.ts";
 import { policyFault } from "../compare/asked-policy.ts";
 import { figuresOf, type RunFigures } from "../compare/figures.ts";
 import { type Known, readKnown, untold } from "../compare/known.ts";
+import { labelled, type Named } from "../compare/labels.ts";
 import { expectedTime, isFinished, isOpen, liveTable, planLines, progressOf } from "../compare/lines.ts";
 import { checkKnown, writeComparison } from "../compare/outcome.ts";
 import {
@@ -24,8 +24,9 @@ import {
 import { doRemotely } from "../compare/remote.ts";
 import type { Failure } from "../compare/sheets.ts";
 import { readTiming, timeRun } from "../compare/timing.ts";
-import { type Decisive, decisive, RunFolder, runId } from "../files/run-folder.ts";
+import { decisive, RunFolder, runId } from "../files/run-folder.ts";
 import { stampOf } from "../files/stamp.ts";
+import { placesIn } from "../files/teachers.ts";
 import { checkAgreement, readAgreement } from "../findings/agreement.ts";
 import { CORRUPTION_FLAGS, type CorruptionRequest, corruptionRequest } from "../findings/corruptions.ts";
 import { type Findings, findings } from "../findings/findings.ts";
@@ -34,7 +35,7 @@ import { readCorruptions } from "../report/sections/corruptions.ts";
 import { type Asked, type CommandSpec, flagOf, path, readCommand } from "../settings/command.ts";
 import { type Config, layered, RUN_SETTINGS, settingsOfFile } from "../settings/config.ts";
 import type { Print } from "../settings/flags.ts";
-import { inFlags, isPlain, type Plain } from "../settings/settings.ts";
+import { inFlags, type Plain } from "../settings/settings.ts";
 import { runCalibrate } from "./calibrate.ts";
 import { corruptRun, runEvaluate } from "./evaluate.ts";
 import { type SharedPlaces, trainInto } from "./train.ts";
@@ -255,9 +256,6 @@ async function oneOf(
   return code;
 }
 
-/** Where runs find what others of the comparison have made. */
-const placesIn = (out: string) => ({ teachers: join(out, "teachers"), phases: join(out, "phases") });
-
 /** Trains, calibrates and evaluates what is not done yet; the exit code of what stopped. */
 async function finish(
   { config }: Experiment,
@@ -287,12 +285,6 @@ interface FoldersContext extends Context {
   readonly settings: Plain;
   readonly out: string | undefined;
   readonly against: string | undefined;
-}
-
-/** A run among others. */
-interface Named extends RunKey {
-  readonly folder: RunFolder;
-  readonly settings: Decisive;
 }
 
 async function compareFolders(
@@ -325,53 +317,6 @@ async function compareFolders(
   );
   return 0;
 }
-
-/**
- * What a run is called among others: by its data, its backbone and its method; where the first of that name was made
- * otherwise, by the first setting that differs too; and by its folder where even that, with the seed, is there already.
- */
-function labelled(folder: RunFolder, before: readonly Named[]): RunKey {
-  const config = folder.config();
-  const { data, model, method, seed } = config;
-  const own = decisive(config);
-  const unlike = (run: Named, parts: readonly (keyof Config)[]) =>
-    firstDifference(pickFrom(run.settings, parts), pickFrom(own, parts));
-  const called = (name: string, [first]: readonly Named[], ...parts: readonly (keyof Config)[]): string => {
-    const difference = first && unlike(first, parts);
-    return difference ? `${name} (${difference[0]} ${JSON.stringify(difference[2])})` : name;
-  };
-  /** The name, or with the folder where another is called so. */
-  const alone = (name: string, others: readonly Named[]) => (others.length > 0 ? `${name} (${folder.dir})` : name);
-  const place = (name: string, key: "data" | "backbone", part: "data" | "model") => {
-    const nameOf = ({ settings: { [part]: found } }: Named) =>
-      isPlain(found) ? found[part === "data" ? "name" : "backbone"] : undefined;
-    const label = called(
-      name,
-      before.filter((run) => nameOf(run) === name),
-      part,
-    );
-    return alone(
-      label,
-      before.filter((run) => run[key] === label && unlike(run, [part])),
-    );
-  };
-  const key = { data: place(data.name, "data", "data"), backbone: place(model.backbone, "backbone", "model"), seed };
-  const there = before.filter((run) => run.data === key.data && run.backbone === key.backbone);
-  const recipe = ["method", "train", "calibration"] as const;
-  const sibling = there.find((run) => run.seed !== seed && unlike(run, recipe) === undefined);
-  if (sibling) {
-    const isTaken = there.some((run) => run.method === sibling.method && run.seed === seed);
-    return { ...key, method: isTaken ? `${sibling.method} (${folder.dir})` : sibling.method };
-  }
-  const like = there.filter(({ settings }) => settings.method.name === method.name);
-  const label =
-    like.length > 0 ? called(method.name, like, ...recipe) : called(method.name, there, "train", "calibration");
-  const isTaken = there.filter((run) => run.method === label);
-  return { ...key, method: alone(label, isTaken) };
-}
-
-const pickFrom = (settings: Decisive, parts: readonly string[]): Plain =>
-  Object.fromEntries(parts.map((part) => [part, settings[part]]));
 
 /** The figures of a run, whose policy must be what its settings, or those given, ask for. */
 async function readRun(

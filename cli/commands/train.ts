@@ -19,7 +19,8 @@ import {
   train,
 } from "../../exits/index.ts";
 import { newFolders } from "../files/outputs.ts";
-import { LOGIT_SPLITS, RunFolder, type RunRecord, runId } from "../files/run-folder.ts";
+import { LOGIT_SPLITS, RunFolder, type RunRecord } from "../files/run-folder.ts";
+import { ownTeacher, sharedTeacher } from "../files/teachers.ts";
 import { versions } from "../files/versions.ts";
 import { toJson, withDisk } from "../files/whole.ts";
 import { level } from "../format.ts";
@@ -27,7 +28,7 @@ import { interruption } from "../interruption.ts";
 import { type CommandSpec, NO_PATH, readCommand } from "../settings/command.ts";
 import { type Config, configHelp, configOf, RUN_FLAGS, RUN_SETTINGS } from "../settings/config.ts";
 import type { Print } from "../settings/flags.ts";
-import { loadData, makeNetwork, makePlan, makeRecipe, teacherConfig } from "../settings/model.ts";
+import { loadData, makeNetwork, makePlan, makeRecipe } from "../settings/model.ts";
 
 export const trainSpec = {
   name: "train",
@@ -79,9 +80,8 @@ export async function trainInto(
   { isFresh, print, teachers, phases }: TrainingContext & SharedPlaces,
 ): Promise<number> {
   // Bad settings are found before anything is written.
-  const { teacher } = makePlan(config);
+  const own = ownTeacher(config);
   const folder = RunFolder.of(config);
-  const own = teacher?.kind === "network" ? teacherConfig(config, teacher, folder.dir) : undefined;
   if (!isFresh) folder.check(config);
   else checkStart(config, folder.dir);
   // A folder that is there is taken before the data are read; a new one is made only for data that can be read.
@@ -132,7 +132,7 @@ async function trainTeacher(
   teachers: string | undefined,
   context: Omit<RunContext, "lock">,
 ): Promise<MultiExit> {
-  const wanted = teachers === undefined || existsSync(RunFolder.of(own).dir) ? undefined : sharedTeacher(own, teachers);
+  const wanted = teachers === undefined ? undefined : sharedTeacher(own, teachers);
   const shared = wanted && (await takeTeacher(wanted, context, lockIfFree));
   if (wanted && !shared) context.print("teacher: another process is at the shared one; this run trains its own");
   const { config, folder, lock, made } = shared ?? (await takeTeacher(own, context, lockFolder));
@@ -144,12 +144,6 @@ async function trainTeacher(
     made.removeEmpty();
   }
 }
-
-/** The same teacher where others find it. */
-const sharedTeacher = (own: Config, teachers: string): Config => ({
-  ...own,
-  ...{ out: teachers, name: `${own.method.name}-${runId(own).slice(-8)}` },
-});
 
 /** Refuses to start from the run that is replaced. @throws SortieError */
 function checkStart({ train: { from, weights } }: Config, dir: string): void {

@@ -2,7 +2,9 @@
 
 import { existsSync } from "node:fs";
 import { RunFolder, runId } from "../files/run-folder.ts";
+import { ownTeacher, placesIn, sharedTeacher } from "../files/teachers.ts";
 import { percent } from "../format.ts";
+import { makePlan } from "../settings/model.ts";
 import type { RunFigures } from "./figures.ts";
 import type { Known } from "./known.ts";
 import type { Experiment, RunKey } from "./plan.ts";
@@ -41,36 +43,70 @@ export function planLines(experiments: readonly Experiment[], known: Known): rea
 const epochsOf = ({ train: { epochs, moreEpochs = [] } }: Experiment["config"]): number =>
   moreEpochs.reduce((sum, more) => sum + more, epochs);
 
+/** What is trained: a run, or a larger network that runs learn from. */
+interface Work {
+  /** Data and backbone. */
+  readonly kind: string;
+  readonly config: Experiment["config"];
+  /** How much more a step of it computes than one of a run, about. */
+  readonly size: number;
+}
+
+const secondsOf = ({ config }: Work): number => RunFolder.of(config).recordOrNone()?.seconds?.["training"] ?? 0;
+
+/** Runs, and the larger networks that some of them learn from, each once. */
+function worksOf(experiments: readonly Experiment[]): readonly Work[] {
+  const works = experiments.flatMap(({ data, backbone, config }) => {
+    const kind = `${data} ${backbone}`;
+    const teacher = teacherOf(config);
+    return [...(teacher ? [{ kind, ...teacher }] : []), { kind, config, size: 1 }];
+  });
+  return [...new Map(works.map((work) => [RunFolder.of(work.config).dir, work])).values()];
+}
+
+/** A teacher that cannot be is told when the run's turn comes. */
+function teacherOf(config: Experiment["config"]): Omit<Work, "kind"> | undefined {
+  try {
+    const own = ownTeacher(config);
+    const { teacher } = makePlan(config);
+    if (!own || teacher?.kind !== "network") return undefined;
+    const { wider, deeper } = teacher;
+    return { config: sharedTeacher(own, placesIn(config.out).teachers) ?? own, size: wider ** 2 * deeper };
+  } catch {
+    return undefined;
+  }
+}
+
 /**
- * What those that are open will take, as far as finished ones tell: of the same method if there are, else of others,
- * and less what they have behind them. Of training alone, without that of teachers.
+ * What the training of those that are open will take, with that of the networks they learn from, less what is done of
+ * it; as far as finished ones tell: of the same method and size if there are, else of others by what they compute.
  */
 export function expectedTime(experiments: readonly Experiment[], open: readonly Experiment[]): string {
-  const ended = experiments.flatMap((experiment) => {
-    const record = RunFolder.of(experiment.config).recordOrNone();
-    const training = record?.finished === undefined ? undefined : record.seconds?.["training"];
-    return training === undefined
-      ? []
-      : [{ experiment, seconds: training / epochsOf(RunFolder.of(experiment.config).config()) }];
-  });
-  const perEpoch = (like: Experiment): number | undefined => {
-    const alike = ended.filter(
-      ({ experiment: { data, backbone } }) => data === like.data && backbone === like.backbone,
-    );
-    const same = alike.filter(({ experiment }) => experiment.config.method.name === like.config.method.name);
-    const seconds = (same.length > 0 ? same : alike).map((one) => one.seconds);
+  if (open.length === 0) return "all are trained";
+  const isDone = ({ config }: Work) => RunFolder.of(config).recordOrNone()?.finished !== undefined;
+  const ended = worksOf(experiments).flatMap((work) =>
+    isDone(work) ? [{ ...work, seconds: secondsOf(work) / epochsOf(RunFolder.of(work.config).config()) }] : [],
+  );
+  const perEpoch = (like: Work): number | undefined => {
+    const alike = ended.filter(({ kind }) => kind === like.kind);
+    const sized = alike.filter(({ size }) => size === like.size);
+    const same = sized.filter(({ config }) => config.method.name === like.config.method.name);
+    const nearest = [same, sized, alike].find((some) => some.length > 0) ?? [];
+    const seconds = nearest.map((one) => (one.seconds * like.size) / one.size);
     return seconds.sort((a, b) => a - b)[seconds.length >> 1];
   };
-  if (open.length === 0) return "all are trained";
-  const known = open.flatMap((each) => {
-    const seconds = perEpoch(each);
-    const spent = RunFolder.of(each.config).recordOrNone()?.seconds?.["training"] ?? 0;
-    return seconds === undefined ? [] : [Math.max(0, seconds * epochsOf(each.config) - spent)];
+  const runs = new Set(open.map(({ config }) => config));
+  const works = worksOf(open).filter((work) => runs.has(work.config) || !isDone(work));
+  const known = works.flatMap((work) => {
+    const seconds = perEpoch(work);
+    return seconds === undefined ? [] : [Math.max(0, seconds * epochsOf(work.config) - secondsOf(work))];
   });
+  const larger = works.length - open.length;
+  const which = `${open.length} to train${larger > 0 ? `, and ${larger} larger to learn from` : ""}`;
   const minutes = Math.ceil(known.reduce((sum, seconds) => sum + seconds, 0) / 60);
-  if (known.length === 0) return `${open.length} to train; how long one takes is told when the first has ended`;
-  const rest = open.length - known.length;
-  return `${open.length} to train: about ${minutes} min${rest > 0 ? `, and ${rest} of which none has ended yet` : ""}`;
+  if (known.length === 0) return `${which}; how long one takes is told when the first has ended`;
+  const rest = works.length - known.length;
+  return `${which}: about ${minutes} min${rest > 0 ? `, and ${rest} of which none has ended yet` : ""}`;
 }
 
 /** A table of runs as they end: its head and its rows, as wide as the names that will be in it. */

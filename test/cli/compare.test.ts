@@ -253,6 +253,8 @@ gpu(
     const { code, text } = await sortie("compare", "--config", plan, "--out", shared, "--no-timing", ...SMALL);
     assert.is(code, 0, text);
     assert.match(text, /^2 runs:\n {3}1 {2}glyphs-resnet-last-seed4 .*\n {3}2 {2}glyphs-resnet-same-seed4 /);
+    assert.match(text, /^2 to train, and 1 larger to learn from; how long one takes is told when/m);
+    assert.match(text, /^1 to train: about \d+ min$/m);
     const teachers = readdirSync(join(shared, "teachers"));
     assert.is(teachers.length, 1, teachers.join(", "));
     const learned = ["last", "same"].map((label) => join(shared, `glyphs-resnet-${label}-seed4`));
@@ -266,7 +268,9 @@ gpu(
       assert.is(done.code, 0, done.text);
       return done.text;
     };
-    assert.match(await job(3), "teacher: joint into");
+    const third = await job(3);
+    assert.match(third, /^2 to train, and 1 larger to learn from: about \d+ min$/m);
+    assert.match(third, "teacher: joint into");
     const other = readdirSync(join(shared, "teachers")).find((name) => !teachers.includes(name))!;
     const lock = await lockFolder("test", join(shared, "teachers", other));
     assert.match(await job(4), "teacher: another process is at the shared one; this run trains its own");
