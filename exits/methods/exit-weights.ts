@@ -56,9 +56,15 @@ export const exitWeightsOption = <T extends ExitWeights>(value: T, basis?: strin
   ...(basis !== undefined && { basis }),
 });
 
-/** The weights of `exits` exits in an epoch. */
+/** The weights of `exits` exits in an epoch. @throws ArgumentError for a wrong number of them, and where all are 0. */
 export function exitWeightsAt(op: string, weights: ExitWeights, exits: number, at: Epoch): number[] {
   checkEpoch(op, at);
+  const found = evaluated(op, weights, exits, at);
+  if (found.some((weight) => weight > 0)) return found;
+  throw new ArgumentError(`${op}: some exit weight must be above 0; got [${found.join(", ")}].`);
+}
+
+function evaluated(op: string, weights: ExitWeights, exits: number, at: Epoch): number[] {
   if (typeof weights === "number") return new Array<number>(exits).fill(weights);
   if ("sdn" in weights) {
     checkPerExit(op, "sdn and 1 for the last exit", [...weights.sdn, 1], exits);
@@ -80,10 +86,7 @@ interface Weighing {
   readonly sum?: number | undefined;
 }
 
-/**
- * Those weights; where `normalise` says so, over their sum, and where `sum` is given, adding up to it. @throws
- * ArgumentError where all are 0.
- */
+/** Those weights; where `normalise` says so, over their sum, and where `sum` is given, adding up to it. */
 export function weightsOf(
   op: string,
   { exitWeights, normalise, sum = normalise ? 1 : undefined }: Weighing,
@@ -92,6 +95,5 @@ export function weightsOf(
 ): readonly number[] {
   const weights = exitWeightsAt(op, exitWeights, exits, at);
   const total = weights.reduce((all, weight) => all + weight, 0);
-  if (!(total > 0)) throw new ArgumentError(`${op}: some exit weight must be above 0; got [${weights.join(", ")}].`);
   return sum === undefined ? weights : weights.map((weight) => (sum * weight) / total);
 }

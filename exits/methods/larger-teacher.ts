@@ -9,7 +9,10 @@ import type { Seen, Teacher } from "./method.ts";
 /** Options of a larger teacher. */
 export const LARGER_TEACHER = {
   teacherMethod: option.text("joint", "method that the teacher is trained by"),
-  wider: option.number(2, "channels of the teacher, as a factor", { min: 1, basis: "this project" }),
+  wider: option.number(2, "channels of the teacher, as a factor (imagenet-resnet has its next size instead)", {
+    min: 1,
+    basis: "this project",
+  }),
   deeper: option.number(2, "blocks of the teacher's stages, as a factor", { min: 1, basis: "this project" }),
 } as const;
 

@@ -129,6 +129,12 @@ schedules("refuse what does not fit", async () => {
     "ShapeError",
     "joint: exitWeights must have one number per exit; got 2 for 3 exits.",
   );
+  for (const name of ["joint", "eefp", "imta", "neo-kd", "safe-kd"])
+    await failsWith(
+      () => exitWeightsAt(METHODS[name]!.with({ exitWeights: 0 }), 3, { epoch: 1, epochs: 1 }),
+      "ArgumentError",
+      `${name}: some exit weight must be above 0; got [0, 0, 0].`,
+    );
   await failsWith(
     () => joint.with({ exitWeights: [1, -2] }),
     "ArgumentError",
