@@ -197,6 +197,7 @@ async function trainRun(config: Config, folder: RunFolder, context: RunContext):
   for (const line of introduction(folder, record)) print(line);
   for (const line of tooFew(config, data.calibration.size)) print(line);
   for (const line of foreignClassifiers(config, net, data)) print(line);
+  for (const line of frozenAsDrawn(config)) print(line);
   const report = reportTo(print);
   const asked = { ...makeRecipe(config), method: makePlan(config) };
   // What lies there must not be gone on with.
@@ -274,6 +275,13 @@ function introduction({ dir }: RunFolder, { made, protocol, exits, parameters }:
     `network: ${parameters} parameters; exits after ${exits.map(({ stage }) => stage).join(", ")}, ` +
       `${exits.map(({ macs }) => millions(macs)).join(" / ")} million MACs`,
   ];
+}
+
+/** What is frozen and comes from nowhere. */
+function frozenAsDrawn({ train: { from, weights, freeze = [] } }: Config): readonly string[] {
+  if (from !== undefined || weights !== undefined || freeze.length === 0) return [];
+  const what = freeze.map((beginning) => JSON.stringify(beginning)).join(", ");
+  return [`note: --freeze keeps ${what} as it is drawn: no --from or --weights says where it comes from.`];
 }
 
 /** Classifiers that come from a run of other classes, and are not trained: they answer with those. */

@@ -6,6 +6,7 @@ import { ArgumentError, gradNorm, mul, type Tensor } from "../../engine/function
 import type { Optimizer, StepOptions } from "../../nn/index.ts";
 import type { Part, Phase } from "../methods/method.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
+import type { StartReport } from "./start-file.ts";
 import type { RateFactors } from "./tuning-options.ts";
 
 /** Refuses a beginning that no parameter's name has. @throws ArgumentError */
@@ -50,11 +51,46 @@ export function checkUnfrozen(net: MultiExit, phases: readonly Phase[], freeze: 
 const trainsNothing = ({ trains }: { readonly trains?: Part }, names: readonly string[]): boolean =>
   trains !== undefined && !names.some(trains);
 
-/** The phases without those at the front that what is frozen leaves nothing: a backbone that is trained already. */
-export function withoutDone(net: MultiExit, phases: readonly Phase[]): readonly Phase[] {
+/** The phases of a run, and those at the front that what is frozen leaves nothing to train. */
+export interface Planned {
+  readonly phases: readonly Phase[];
+  /** As the method has them: a plain backbone that comes from elsewhere, say. */
+  readonly done: readonly Phase[];
+}
+
+/** Leaves out what is done; phases that are to be as long as the run together still are. */
+export function withoutDone(net: MultiExit, given: readonly Phase[], tuned: readonly Phase[]): Planned {
   const names = [...net.namedParameters().keys()];
-  const first = phases.findIndex(({ tracks }) => tracks.some((track) => !trainsNothing(track, names)));
-  return first < 0 ? phases : phases.slice(first);
+  const first = tuned.findIndex(({ tracks }) => tracks.some((track) => !trainsNothing(track, names)));
+  if (first <= 0) return { phases: tuned, done: [] };
+  const sharesOf = (phases: readonly Phase[]) =>
+    phases.flatMap(({ share, epochs }) => (epochs === undefined ? [share ?? 1] : []));
+  const total = (shares: readonly number[]) => shares.reduce((sum, share) => sum + share, 0);
+  const rest = tuned.slice(first);
+  const areOne = Math.abs(total(sharesOf(tuned)) - 1) < 1e-9;
+  const left = total(sharesOf(rest));
+  const phases = rest.map((phase) =>
+    areOne && phase.epochs === undefined ? { ...phase, share: (phase.share ?? 1) / left } : phase,
+  );
+  return { phases, done: given.slice(0, first) };
+}
+
+/**
+ * Refuses to take a phase for done of which a part was not in what the run starts from. @throws ArgumentError
+ */
+export function checkDone(
+  net: MultiExit,
+  done: readonly Phase[],
+  { path, drawn }: Pick<StartReport, "path" | "drawn">,
+) {
+  const parameters = net.namedParameters();
+  for (const { name: phase, tracks } of done) {
+    const missing = drawn.find((name) => parameters.has(name) && tracks.some(({ trains }) => trains?.(name) ?? true));
+    if (missing !== undefined)
+      throw new ArgumentError(
+        `train: what freeze keeps of ${phase} must come from ${path}; got ${missing}, which stays as it was drawn. Leave it out of freeze, and ${phase} trains it.`,
+      );
+  }
 }
 
 const isFrozen = (name: string, freeze: readonly string[]): boolean =>

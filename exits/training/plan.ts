@@ -2,8 +2,9 @@
 
 import { what } from "../../base/index.ts";
 import { ArgumentError } from "../../engine/functions.ts";
-import type { Method, Phase, TrainingPlan } from "../methods/method.ts";
+import type { Method, TrainingPlan } from "../methods/method.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
+import type { Planned } from "./fine-tuning.ts";
 import type { FullRecipe } from "./recipe.ts";
 import { siteOf } from "./site.ts";
 
@@ -25,13 +26,15 @@ export function checkWraps({ name, wraps }: TrainingPlan, net: MultiExit): void 
 }
 
 /** The phases by what of the network the recipe wants trained. @throws ArgumentError for names that none has. */
-export async function phasesOf(plan: TrainingPlan, net: MultiExit, recipe: FullRecipe): Promise<readonly Phase[]> {
+export async function phasesOf(plan: TrainingPlan, net: MultiExit, recipe: FullRecipe): Promise<Planned> {
   const phases = plan.phases(siteOf(net));
   const { freeze, rateFactor, moreEpochs } = recipe;
-  if (!freeze && !rateFactor && !moreEpochs) return phases;
+  if (!freeze && !rateFactor && !moreEpochs) return { phases, done: [] };
   const { checkBeginnings, checkUnfrozen, tunePhases, withoutDone } = await import("./fine-tuning.ts");
   checkBeginnings(net, recipe);
-  const tuned = withoutDone(net, tunePhases(phases, recipe));
-  checkUnfrozen(net, tuned, freeze);
-  return tuned;
+  const tuned = tunePhases(phases, recipe);
+  if (!freeze) return { phases: tuned, done: [] };
+  const planned = withoutDone(net, phases, tuned);
+  checkUnfrozen(net, planned.phases, freeze);
+  return planned;
 }

@@ -4,6 +4,7 @@
 import { codeOf } from "../../base/index.ts";
 import { FormatError, readSafetensors, type SafetensorsFile, type StoredTensor } from "../../engine/functions.ts";
 import {
+  fromTorchName,
   type LoadReport,
   loadTorch,
   MSDNet,
@@ -25,6 +26,8 @@ export interface StartReport extends LoadReport {
   readonly taken: number;
   /** of so many. */
   readonly tensors: number;
+  /** Tensors of the network that stay as they were drawn, by its own names. */
+  readonly drawn: readonly string[];
   /** Digest of the network's weights as the run starts, which tells it from others. */
   readonly digest: string;
 }
@@ -35,20 +38,22 @@ export interface StartReport extends LoadReport {
  */
 export async function readStart(net: MultiExit, path: string): Promise<StartReport> {
   const file = await open(path);
-  const report = read(net, file);
-  const tensors = net.state().size;
-  const taken = tensors - report.missing.length - report.mismatched.length;
+  const { report, given } = read(net, file);
+  const names = [...net.state().keys()];
+  const drawn = names.filter((name) => !given.has(name));
+  const tensors = names.length;
+  const taken = tensors - drawn.length;
   if (taken === 0) {
-    const names = [...file.tensors.keys()];
-    const some = `${names.slice(0, 3).join(", ")}${names.length > 3 ? ` and ${names.length - 3} more` : ""}`;
+    const held = [...file.tensors.keys()];
+    const some = `${held.slice(0, 3).join(", ")}${held.length > 3 ? ` and ${held.length - 3} more` : ""}`;
     throw new TrainingError(
       `train: weights must be of such a network; nothing of ${path} fits, which holds ${some}. Are backbone and widths the same?`,
     );
   }
-  return { ...report, path, taken, tensors, digest: await digest(net.state().values()) };
+  return { ...report, path, taken, tensors, drawn, digest: await digest(net.state().values()) };
 }
 
-const CONVERT = `python3 -c 'import sys, torch; from safetensors.torch import save_file; w = torch.load(sys.argv[1], map_location="cpu", weights_only=True); w = w.get("state_dict", w); save_file({k: v.contiguous() for k, v in w.items()}, sys.argv[2])' weights.pth weights.safetensors`;
+const CONVERT = `python3 -c 'import sys, torch; from safetensors.torch import save_file; w = torch.load(sys.argv[1], map_location="cpu", weights_only=True); w = w.get("state_dict", w.get("model", w)); save_file({k: v.contiguous() for k, v in w.items() if hasattr(v, "contiguous")}, sys.argv[2])' weights.pth weights.safetensors`;
 
 /** How PyTorch and others name files that are no safetensors. */
 const PICKLED = /\.(pth|pt|bin|ckpt|pkl|tar)$/i;
@@ -83,19 +88,36 @@ const OWN: Readonly<Record<string, string>> = {
 };
 const isOwn = ({ metadata: { format = "" } }: SafetensorsFile): boolean => Object.hasOwn(OWN, format);
 
-function read(net: MultiExit, file: SafetensorsFile): LoadReport {
+/** What a file gave: by the network's names. */
+interface Read {
+  readonly report: LoadReport;
+  readonly given: ReadonlySet<string>;
+}
+
+function read(net: MultiExit, file: SafetensorsFile): Read {
   const { tensors, metadata } = file;
+  const whatFits = (names: readonly string[], mismatched: readonly string[]): ReadonlySet<string> => {
+    const misfits = new Set(mismatched);
+    return new Set(names.filter((name) => !misfits.has(name)));
+  };
   if (isOwn(file)) {
     const prefix = OWN[metadata["format"] ?? ""] ?? "";
     const own = prefix === "" ? tensors : under(tensors, prefix);
     const there = stagesIn(metadata) ?? earlyStages(net);
-    return net.loadState(byStage(net, own as ReadonlyMap<string, StateTensor>, there), { strict: false });
+    const state = byHead(net, own as ReadonlyMap<string, StateTensor>, there);
+    const report = net.loadState(state, { strict: false });
+    const mismatched = report.mismatched.map(({ name }) => name);
+    return { report, given: whatFits([...state.keys()], mismatched) };
   }
-  return loadTorch(net, tensors, { strict: false, renames: renamesFor(net, tensors) });
+  const renames = renamesFor(net, tensors);
+  const report = loadTorch(net, tensors, { strict: false, renames });
+  const ours = (name: string) => fromTorchName(name, renames);
+  const mismatched = report.mismatched.map(({ name }) => ours(name));
+  return { report, given: whatFits([...tensors.keys()].map(ours), mismatched) };
 }
 
 /** What wrappers of PyTorch put in front of every name. */
-const WRAPPED = /^(module|model|_orig_mod)\./;
+const WRAPPED = /^(?:(?:module|model|_orig_mod)\.)+/;
 
 /** torchvision's names of a transformer, and timm's. */
 const VIT: readonly (readonly [RegExp, string])[] = [
@@ -137,8 +159,7 @@ function renamesFor(net: MultiExit, tensors: ReadonlyMap<string, StoredTensor>):
 function ofMsdnet(net: MultiExit, blocks: number): Renames {
   const names = [...net.namedParameters().keys()];
   const heads = earlyStages(net).map((stage, j): readonly [string, string] => {
-    const own = names.flatMap((name) => name.match(`^heads\\.${j}\\.(inner\\.)*`)?.[0] ?? []);
-    return [`classifier.${Number(stage.slice("block".length)) - 1}.`, own[0] ?? `heads.${j}.`];
+    return [`classifier.${Number(stage.slice("block".length)) - 1}.`, headIn(names, j)];
   });
   const last = [`classifier.${blocks - 1}.`, "backbone.classifier."] as const;
   const pairs = [...heads, last, ["blocks.", "backbone.blocks."] as const];
@@ -169,15 +190,28 @@ function stagesIn({ run, architecture }: SafetensorsFile["metadata"]): readonly 
   );
 }
 
-/** Heads under the numbers that exits behind the same stages have here; those of other stages fit nowhere. */
-function byStage<T>(net: MultiExit, tensors: ReadonlyMap<string, T>, there: readonly string[]): ReadonlyMap<string, T> {
+/** What stands in front of a head's tensors, within whatever a method has put around it. */
+function headIn(names: readonly string[], j: number): string {
+  const all = names.flatMap((name) => name.match(`^heads\\.${j}\\.(inner\\.)*`)?.[0] ?? []);
+  return all.reduce((longest, each) => (each.length > longest.length ? each : longest), `heads.${j}.`);
+}
+
+/**
+ * Heads under the numbers that exits behind the same stages have here, and within what is around them here; those of
+ * other stages fit nowhere.
+ */
+function byHead<T>(net: MultiExit, tensors: ReadonlyMap<string, T>, there: readonly string[]): ReadonlyMap<string, T> {
   const here = earlyStages(net);
-  if (here.join() === there.join()) return tensors;
-  const renamed = (name: string) =>
-    name.replace(/^heads\.(\d+)\./, (beginning, j) => {
-      const stage = there[Number(j)];
-      const at = stage === undefined ? here.length : here.indexOf(stage);
-      return at < 0 ? `${stage}: ${beginning}` : `heads.${at}.`;
-    });
+  const [own, given] = [[...net.state().keys()], [...tensors.keys()]];
+  const renamed = (name: string): string => {
+    const j = Number(/^heads\.(\d+)\./.exec(name)?.[1] ?? Number.NaN);
+    if (Number.isNaN(j)) return name;
+    const stage = there[j];
+    const at = stage === undefined ? here.length : here.indexOf(stage);
+    if (at < 0) return `${stage}: ${name}`;
+    const head = headIn(given, j);
+    if (name.startsWith(head)) return headIn(own, at) + name.slice(head.length);
+    return name.replace(/^heads\.\d+\./, `heads.${at}.`);
+  };
   return new Map([...tensors].map(([name, tensor]) => [renamed(name), tensor]));
 }

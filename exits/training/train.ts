@@ -125,7 +125,7 @@ class Trainer {
     checkNormalised("train", data);
     checkWraps(plan, net);
     const source = batches(data.train, { batch: recipe.batch, seed });
-    const phases = await phasesOf(plan, net, recipe);
+    const { phases, done } = await phasesOf(plan, net, recipe);
     if (source.isMixed || phases.some(({ anew, tracks }, i) => i > 0 || anew || tracks.some(({ skips }) => skips))) {
       const { checkPhases } = await import("./phase-checks.ts");
       checkPhases(phases, { net, source, plan });
@@ -143,6 +143,7 @@ class Trainer {
     const totals = new Totals(net.exits, device);
     try {
       if (options.dir !== undefined) await (await import("./folder.ts")).prepareFolder(options.dir);
+      if (done.length > 0 && start?.report) (await import("./fine-tuning.ts")).checkDone(net, done, start.report);
       const taught = given && (await digest(given.state().values()));
       const told = { start: start?.digest, teacher: taught };
       const generators = [...new Set([...(options.generators ?? []), ...net.generators()])];
@@ -150,7 +151,9 @@ class Trainer {
       const identity = identityOf({ ...options, net, data, plan, keepBytes, recipe, source, ...told });
       const found = file && readCheckpoint(file, identity, extentOf(spans), net.state());
       const taughtSteps = spans.reduce((sum, { phase, steps }) => sum + (phase.isTaught === false ? 0 : steps), 0);
-      const note = teaching?.slowness(plan.teacher, taughtSteps);
+      const notes = done.map(({ name }) => `${name} is left out: all that it trains is frozen`);
+      const slow = teaching?.slowness(plan.teacher, taughtSteps);
+      if (slow !== undefined) notes.push(slow);
       const own = { ...options, generators };
       const sharing = options.phases === undefined ? undefined : await import("./shared-phase.ts");
       const shared = await sharing?.SharedPhase.of({
@@ -158,7 +161,7 @@ class Trainer {
         generators: [generator, ...generators],
       });
       const from = start?.report;
-      const made = { net, data, options: own, source, spans, from, teacher, generator, totals, note, shared };
+      const made = { net, data, options: own, source, spans, from, teacher, generator, totals, notes, shared };
       return new Trainer(made, identity, found);
     } catch (error) {
       for (const made of [teacher, generator, totals]) made?.dispose();
@@ -178,7 +181,7 @@ class Trainer {
 
   /** From a checkpoint, from a first phase that another run has done, or from the start. */
   async #begin(): Promise<void> {
-    const { spans, note, shared } = this.#made;
+    const { spans, notes, shared } = this.#made;
     const found = this.#found;
     this.#found = undefined;
     const taken = found ? undefined : await shared?.take();
@@ -192,7 +195,7 @@ class Trainer {
       await this.#enter();
     }
     await this.#teller.start(step, { resumedFrom: found?.path, weights: this.#made.from, taken });
-    if (note !== undefined) this.#teller.note(note);
+    for (const note of notes) this.#teller.note(note);
   }
 
   /** Begins the phase of the position, or goes on in it from a checkpoint. */
@@ -301,7 +304,7 @@ interface Made {
   readonly from: StartReport | undefined;
   readonly teacher: TeacherRun | undefined;
   /** What to tell at the start. */
-  readonly note: string | undefined;
+  readonly notes: readonly string[];
   /** The first phase, where others have it too. */
   readonly shared: SharedPhase | undefined;
   /** Where masks are drawn from. */

@@ -10,6 +10,7 @@ import {
   buildNetwork,
   byot,
   calexnet,
+  disjoint,
   failurePrediction,
   HEADS,
   Head,
@@ -19,10 +20,12 @@ import {
   type MultiExit,
   multiExit,
   type Progress,
+  ptee,
   type StartReport,
   safeKd,
   type TrainOptions,
   train,
+  ztw,
 } from "../../exits/index.ts";
 import { loadStart } from "../../exits/training/start.ts";
 import {
@@ -130,6 +133,46 @@ test("branches are trained on a backbone that is there and stays: the phase that
     [...after.keys()].filter((name) => name.startsWith("heads.")),
   );
   await resumes("branches", options, make);
+});
+
+test("a phase is left out only where all that it trains comes from the start; what is left is as long as all were to be", async () => {
+  const dir = join(folder, "joint-run");
+  using there = smallNet();
+  (await train(there, barSplits(), { ...quiet, method: joint, epochs: 1, dir })).dispose();
+  const architecture = architectureOf(there)!;
+  const options = { method: disjoint, freeze: ["backbone."], from: dir };
+  const wide = { ...architecture, options: { ...architecture.options, widths: [4, 8, 6] } };
+  const { name, message } = await errorOf(() => around(options, buildNetwork(wide)));
+  assert.is(name, "ArgumentError");
+  assert.match(
+    message,
+    /^train: what freeze keeps of backbone must come from .*joint-run.*; got backbone\.layer3\.0\.conv1\.weight, which stays as it was drawn\. Leave it out of freeze, and backbone trains it\.$/,
+  );
+  const steps: number[] = [];
+  const notes: string[] = [];
+  const report = (event: Progress) => {
+    if (event.kind === "train") steps.push(event.step);
+    if (event.kind === "note") notes.push(event.text);
+  };
+  const equal = { ...options, method: disjoint.with({ equalTotal: true }), logEvery: 1, report };
+  await around(equal, buildNetwork(architecture, { seed: 3 }));
+  assert.equal([steps.length, notes], [4, ["backbone is left out: all that it trains is frozen"]]);
+});
+
+test("heads are found within what a method has put around them, there and here", async () => {
+  const dirs = { plain: join(folder, "plain-heads"), wrapped: join(folder, "wrapped-heads") };
+  using plain = smallNet();
+  (await train(plain, barSplits(), { ...quiet, method: joint, epochs: 1, dir: dirs.plain })).dispose();
+  const around = (method: { readonly wraps: readonly HeadWrap[] }, seed: number) =>
+    buildNetwork({ ...architectureOf(plain)!, wraps: method.wraps.map(({ name }) => name) }, { seed });
+  using ensembles = around(ztw.with(), 4);
+  const { report } = (await loadStart(ensembles, { from: dirs.plain }, () => undefined))!;
+  assert.equal(report!.unexpected, []);
+  assert.ok(report!.drawn.length > 0 && report!.drawn.every((name) => !/linear\./.test(name)), report!.drawn.join());
+  (await train(ensembles, barSplits(), { ...quiet, method: ztw, epochs: 1, dir: dirs.wrapped })).dispose();
+  using again = around(ptee.with(), 5);
+  const found = (await loadStart(again, { from: dirs.wrapped }, () => undefined))!.report!;
+  assert.ok(found.drawn.every((name) => !/linear\./.test(name)) && found.unexpected.length > 0, found.drawn.join());
 });
 
 test("heads are taken by the stage that they stand behind, of own files and of the authors' MSDNet", async () => {
