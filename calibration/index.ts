@@ -23,7 +23,7 @@ export {
 export * from "./monitoring/monitor.ts";
 export { column } from "./numeric/arrays.ts";
 export * from "./numeric/bounds.ts";
-export { logEntropyOf, logRestOf } from "./numeric/certainty.ts";
+export { logEntropyOf, logOddsOf, logRestOf } from "./numeric/certainty.ts";
 export { createRandom, type Random, randomOrder } from "./numeric/random.ts";
 export { midRanks, spearman } from "./numeric/ranks.ts";
 export type { RiskTest } from "./numeric/sample-size.ts";

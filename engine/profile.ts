@@ -82,7 +82,7 @@ export async function profile(device: Profiled, fn: () => unknown, living: Reado
   return new Profile(await timer.rows(), wallMs);
 }
 
-/** Hands out timestamp slots, a query set for each encoder. */
+/** Hands out timestamp slots of one query set, which the encoders use one after the other: some systems have few. */
 class Timer implements PassTimer {
   readonly #device: Profiled;
   readonly #log: { kernel: string; bytes: number }[] = [];
@@ -113,7 +113,6 @@ class Timer implements PassTimer {
     const buffer = this.#device.gpu.createBuffer({ size: Math.ceil(count / 16) * 256, usage });
     encoder.resolveQuerySet(this.#set, 0, 2 * count, buffer, 0);
     this.#resolved.push({ buffer, first, count });
-    this.#set = undefined;
   }
 
   async rows(): Promise<ProfileRow[]> {
@@ -125,6 +124,8 @@ class Timer implements PassTimer {
       }
       buffer.destroy();
     }
+    this.#set?.destroy();
+    this.#set = undefined;
     const rows = new Map<string, { kernel: string; dispatches: number; ms: number; bytes: number }>();
     this.#log.forEach(({ kernel, bytes }, i) => {
       const row = rows.get(kernel) ?? { kernel, dispatches: 0, ms: 0, bytes: 0 };

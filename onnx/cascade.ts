@@ -43,7 +43,7 @@ export interface CascadeAbout {
   };
   readonly classes: readonly string[];
   readonly score: CascadeScore;
-  /** How far logits may be off, as a share of their size: an image that near a level stays. Default 0. */
+  /** How far logits may be off, as a share of the largest: an image that near a level stays. Default 0. */
   readonly slack?: number;
   readonly stages: readonly {
     readonly file: string;
@@ -111,7 +111,7 @@ export function decide(score: CascadeScore, row: ArrayLike<number>, temperature:
   const gap = second - top;
   // All but the largest, relative to the second: 1 .. classes - 1, so that no difference to 1 is taken.
   const rest = others.reduce((sum, value) => sum + Math.exp(value - second), 0);
-  const off = slack * Math.max(top, z.length > 1 ? -second : -top);
+  const off = slack * Math.max(top, -Math.min(...z));
   const share = Math.exp(gap);
   const odds = rest * share;
   const logTotal = Math.log1p(odds);

@@ -30,6 +30,14 @@ export function logRestOf(ordered: number): number {
   return ordered > 1 - REST ? -(REST * NEPERS) / (1 - ordered) : Math.log1p(-ordered);
 }
 
+/** The log odds of an ordered probability, with their digits near 0 too; -Infinity for 0 and below. */
+export function logOddsOf(ordered: number): number {
+  if (ordered <= 0) return Number.NEGATIVE_INFINITY;
+  if (ordered <= 0.5) return Math.log(ordered) - Math.log1p(-ordered);
+  const logRest = logRestOf(ordered);
+  return Math.log1p(-Math.exp(logRest)) - logRest;
+}
+
 /** An entropy `h` of logarithm `logH`: `h` itself, or below 1e-300 a number that keeps the order. */
 export function orderedEntropy(h: number, logH: number): number {
   return logH < -ENTROPY_NEPERS ? (ENTROPY * ENTROPY_NEPERS) / -logH : h;

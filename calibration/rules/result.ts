@@ -109,8 +109,9 @@ export const exchangeableSamples = "calibration and future samples are exchangea
 /** What every rule without a guarantee rests on. */
 export const similarSamples = "the samples used and future samples come from one distribution";
 
-/** Thresholds and scores were fixed without the labels of the tested samples. */
-export const fixedBeforehand = "the model, its scaling and the tried thresholds were fixed without the tested samples";
+/** Thresholds and scores were fixed without the labels of the tested samples, and so were risk, rule and seed. */
+export const fixedBeforehand =
+  "the model, its scaling, the tried thresholds and what was asked for were fixed without the tested samples";
 
 /** A promise, or what is left of it where samples were used twice, or are there several times: nothing. */
 export const provenUnless = (isReused: boolean, guarantee: Guarantee): Guarantee =>

@@ -7,6 +7,7 @@ import { firstOf, SortieError } from "../../base/index.ts";
 import {
   type Cascade,
   logEntropyOf,
+  logOddsOf,
   logRestOf,
   type PolicyFile,
   predictionsAt,
@@ -130,7 +131,7 @@ export function compareAnswers(
     const isClose =
       exit === wanted
         ? isTie(raw, i, exit)
-        : thresholds !== undefined && isBarely(scored, thresholds, i, Math.min(exit, wanted));
+        : thresholds !== undefined && isBarely({ scored, raw, thresholds }, i, Math.min(exit, wanted));
     if (isClose) withinRounding++;
     else differing.push(i);
   }
@@ -141,10 +142,16 @@ export function compareAnswers(
   return { samples, withinRounding, differing: differing.length, ...(first !== undefined && { first: said(first) }) };
 }
 
-const isNear = (a: number, b: number): boolean => Math.abs(a - b) <= TOLERANCE * (1 + Math.abs(b));
+/** `size`: of the logits that the two are made of, which a device may have otherwise by a share of it. */
+const isNear = (a: number, b: number, size = 0): boolean => Math.abs(a - b) <= TOLERANCE * (1 + Math.abs(b) + size);
 
 /** A score at its threshold, as far as a device can tell. */
-function isBarely({ score, scores, exits, predictions }: Cascade, thresholds: ArrayLike<number>, i: number, j: number) {
+function isBarely(
+  { scored, raw, thresholds }: Pick<Decided, "scored" | "raw"> & { readonly thresholds: ArrayLike<number> },
+  i: number,
+  j: number,
+): boolean {
+  const { score, scores, exits, predictions } = scored;
   const at = i * exits + j;
   const perExit = thresholds.length / (exits - 1);
   const threshold =
@@ -155,14 +162,17 @@ function isBarely({ score, scores, exits, predictions }: Cascade, thresholds: Ar
     if (score === "maxProb" || score === "margin") return logRestOf(s);
     if (score === "entropy" || score === "normalisedEntropy") return logEntropyOf(-s);
     // What heads say of themselves is compared as log odds.
-    return score === "confidence" ? Math.log1p(-Math.exp(logRestOf(s))) - logRestOf(s) : s;
+    return score === "confidence" ? logOddsOf(s) : s;
   };
-  return isNear(of(scores[at]!), of(threshold));
+  return isNear(of(scores[at]!), of(threshold), Math.max(...logitsOf(raw, i, j).map(Math.abs)));
 }
 
+const logitsOf = ({ read, classes }: Table, i: number, exit: number): number[] =>
+  Array.from(read(i, 1).subarray(exit * classes, (exit + 1) * classes));
+
 /** Two largest logits that are one, as far as a device can tell. */
-function isTie({ read, classes }: Table, i: number, exit: number): boolean {
-  const row = Array.from(read(i, 1).subarray(exit * classes, (exit + 1) * classes)).sort((a, b) => b - a);
+function isTie(raw: Table, i: number, exit: number): boolean {
+  const row = logitsOf(raw, i, exit).sort((a, b) => b - a);
   return isNear(row[1] ?? Number.NEGATIVE_INFINITY, firstOf(row));
 }
 

@@ -41,7 +41,7 @@ export interface Decisions {
   readonly temperatures: readonly number[];
   /** [1] or [C] for each early exit: levels, as the device compares them. */
   readonly levels: readonly (readonly number[])[];
-  /** How far logits may be off, as a share of their size: who is that near a level stays. */
+  /** How far logits may be off, as a share of the largest: who is that near a level stays. */
   readonly slack: number;
   /** Whether the policy names the weights that it was calibrated on, and they are this network's. */
   readonly isOriginChecked: boolean;

@@ -57,7 +57,7 @@ export interface Site {
    */
   readonly canKeep: boolean;
   readonly temperatures: readonly number[];
-  /** How far logits may be off, as a share of their size. */
+  /** How far logits may be off, as a share of the largest. */
   readonly slack: number;
   readonly results: ExitResults;
   /** [batch, H, W, C], where each batch is put. */

@@ -1,7 +1,7 @@
 // A policy's thresholds as the device compares them: levels instead of confidences (exits/ops/decide.ts), in 32 bits,
 // and rounded so that nobody leaves here who would stay on a table of the same logits.
 
-import { logEntropyOf, logRestOf, type OwnScore } from "../../calibration/index.ts";
+import { logEntropyOf, logOddsOf, logRestOf, type OwnScore } from "../../calibration/index.ts";
 import { ArgumentError } from "../../engine/functions.ts";
 import { decideError } from "../ops/decide.ts";
 
@@ -19,8 +19,9 @@ export const isOpenToAll = (level: number): boolean => level <= -LARGEST;
 
 /**
  * How far the logits of a network that was prepared for inference may be from those of its `forward`, on which policies
- * are calibrated: this share of 1 + |z|. Folding norms and summing in another order rounds otherwise; storing in f16
- * rounds every activation. Tests hold half as much against every backbone and head: a level is of two logits.
+ * are calibrated: this share of 1 + |z|, z the largest. Folding norms and summing in another order rounds otherwise;
+ * storing in f16 rounds every activation. In f32 tests hold half as much against every backbone and head: a level is of
+ * two logits.
  */
 export const SLACK = { f32: 2 ** -17, f16: 2 ** -6 } as const;
 
@@ -55,8 +56,7 @@ function levelOf(threshold: number, { score, classes }: LevelOptions): number {
     case "confidence":
     case "margin": {
       if (threshold <= 0) return Number.NEGATIVE_INFINITY;
-      const logRest = logRestOf(threshold);
-      return score === "margin" ? -logRest : Math.log1p(-Math.exp(logRest)) - logRest;
+      return score === "margin" ? -logRestOf(threshold) : logOddsOf(threshold);
     }
     case "entropy":
       return -logEntropyOf(-threshold);

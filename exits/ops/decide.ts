@@ -8,8 +8,8 @@
 //   energy             s = log sum exp(z / T)     level = s
 //   maxLogit           s = max z / T              level = s
 //   confidence         s = sigmoid(t)             level = t, the head's own, which follows the logits: [n, C + 1]
-//   stays[r] = 0 if level >= threshold (one, or one per predicted class) + slack * (the larger of the first two |z| / T,
-//     or |t|), or this is the last exit, else 1
+//   stays[r] = 0 if level >= threshold (one, or one per predicted class) + slack * max |z| / T (with confidence, max of
+//     |t| and |z|), or this is the last exit, else 1
 // A row with a logit that is NaN, or so large that no level is a number, leaves with the confidence NaN, by which the
 // host knows it.
 // With `live`, only the first live[0] rows exist, and the others do not stay: all are launched, so that nothing is left
@@ -97,9 +97,12 @@ export function decideError(score: OwnScore, level: number, classes: number, tem
   return ulp * (4 * size + 16 * Math.log(classes) + classes + 32) + 2 ** -33 * size * size;
 }
 
-/** `size`: how large the logits are that a level is of. */
+/**
+ * `size`: how large the logits are that a level is of. It moves by two of them at most, or by what is told of all of
+ * them.
+ */
 const sizeText = (score: OwnScore): string => `
-  let size = ${score === "confidence" ? "abs(told)" : "u.sharpness * max(top, select(-second, 0.0, u.classes == 1u))"};`;
+  let size = ${score === "confidence" ? "max(abs(told), max(top, -least))" : "u.sharpness * max(top, -least)"};`;
 
 /** WGSL functions of `decisionText`. Bits are compared, since compilers may take it that no float is NaN. */
 export const DECISION_FUNCTIONS = `
@@ -132,10 +135,12 @@ export const decisionText = (
 ): string => `${score === "confidence" ? `\n  let told = ${isLast ? "1.0e30" : z("u.classes")};` : ""}
   var top = ${z("0u")};
   var second = -3.0e38;
+  var least = top;
   var best = 0u;
   for (var c = 1u; c < u.classes; c++) {
     let z = ${z("c")};
     if (z > top) { second = top; top = z; best = c; } else { second = max(second, z); }
+    least = min(least, z);
   }
   let gap = select((second - top) * u.sharpness, -1.0e30, u.classes == 1u);
   var rest = select(0.0, 1.0, u.classes == 1u);
@@ -209,7 +214,7 @@ export interface DecideOptions {
   readonly score?: OwnScore;
   /** Divides the logits first; default 1. */
   readonly temperature?: number;
-  /** How far logits may be off, as a share of their size: rows that near the threshold stay. Default 0. */
+  /** How far logits may be off, as a share of the largest: rows that near the threshold stay. Default 0. */
   readonly slack?: number;
   /** u32[1]: how many of the rows exist; the others write no results, and do not stay. Default all. */
   readonly rows?: Tensor | undefined;

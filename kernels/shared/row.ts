@@ -220,7 +220,9 @@ export function rowCandidates(
     return isNarrow(traits) && s.slots > MAX_CHEAP_SLOTS ? [streamed, s] : [s, streamed];
   };
   const thread = both(spec("thread", 1));
-  const group = spec(hasSubgroups ? "workgroup-subgroups" : "workgroup", length >= 4096 ? 256 : 128);
+  // Drivers with subgroups of several sizes have been known to tell another size than a kernel really has.
+  const team = hasSubgroups && subgroupSize > 0 ? "workgroup-subgroups" : "workgroup";
+  const group = spec(team, length >= 4096 ? 256 : 128);
   const isFixed = hasSubgroups && subgroupSize >= 4 && GROUP % subgroupSize === 0;
   const subgroup = isFixed ? both(spec("subgroup", subgroupSize)) : [];
   if (length <= 4 * Math.max(4, subgroupSize))

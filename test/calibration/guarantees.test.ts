@@ -230,8 +230,8 @@ test("the report says what is promised in two sentences", () => {
     explain(result),
     "By learn then test (path, binomial) on 600 samples: with probability at least 0.9 over the calibration samples, " +
       "for each early exit, at most 0.1 of the samples that really leave there are answered wrongly in the long run. This assumes that " +
-      "calibration and future samples are independent draws from one distribution, and that the model, its scaling and " +
-      "the tried thresholds were fixed without the tested samples.",
+      "calibration and future samples are independent draws from one distribution, and that the model, its scaling, " +
+      "the tried thresholds and what was asked for were fixed without the tested samples.",
   );
 });
 

@@ -64,7 +64,7 @@ test("a promise of a table, or of a scaling, is told", async () => {
 
 /** Take words, numbers, options or one row, or tell what a value is: no samples come from elsewhere. */
 const OF_ONE_VALUE =
-  "applyLogitScaler scaleConfidence createPopulation createRandom randomOrder logEntropyOf logRestOf complement onAverage highProbability provenUnless unproven " +
+  "applyLogitScaler scaleConfidence createPopulation createRandom randomOrder logEntropyOf logOddsOf logRestOf complement onAverage highProbability provenUnless unproven " +
   "testOf isBinaryLoss isPolicy exitProbabilities scoreName earlyShare plainJson checkCertified checkOrigin checkKnown checkDisjoint " +
   "scalingDigest readIds column correctness survivors forEachChunk mapLogits designPath meanPValue upperBound".split(
     " ",

@@ -4,7 +4,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { cascade, createTable, logEntropyOf, logRestOf, type PlainScore } from "../../calibration/index.ts";
+import { cascade, createTable, logEntropyOf, logOddsOf, logRestOf, type PlainScore } from "../../calibration/index.ts";
 import { glyphs } from "../../data/index.ts";
 import { logSoftmax, maxPool2d, randn, read, type Tensor } from "../../engine/index.ts";
 import {
@@ -216,14 +216,14 @@ decisions("scores and levels are those of calibration, for sure and unsure sampl
   assert.is(decide("energy", [4, 2], 2).level, 2 + Math.log1p(Math.exp(-1)));
 });
 
-/** Logits, and how large those are that their level is of. */
+/** Logits, and how large the largest is. */
 const OFF: readonly (readonly [readonly number[], number])[] = [
-  [[8, 2, -40], 8],
-  [[-1, -9, -40], 9],
+  [[48, 2, -40], 48],
+  [[-1, -9, -40], 40],
   [[-3], 3],
 ];
 
-decisions("levels are lowered by what logits may be off, as the larger of the first two is large", () => {
+decisions("levels are lowered by what logits may be off, by how large the largest is", () => {
   for (const score of SCORES) {
     for (const [row, size] of OFF) {
       const [exact, off] = [decide(score, row, 2), decide(score, row, 2, 0.25)];
@@ -330,7 +330,7 @@ print([response.error for response in model.execute([good, None, Request(np.zero
 
 /** The level that belongs to a score. */
 function levelOf(score: PlainScore, value: number): number {
-  if (score === "maxProb") return Math.log1p(-Math.exp(logRestOf(value))) - logRestOf(value);
+  if (score === "maxProb") return logOddsOf(value);
   if (score === "margin") return -logRestOf(value);
   if (score === "entropy") return -logEntropyOf(-value);
   if (score === "normalisedEntropy") return -logEntropyOf(-value * Math.log(6));

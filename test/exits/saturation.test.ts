@@ -13,6 +13,7 @@ import {
   type PlainScore,
   type Random,
 } from "../../calibration/index.ts";
+import { orderedSigmoid } from "../../calibration/numeric/certainty.ts";
 import { full, tensor } from "../../engine/functions.ts";
 import { levelFrom, SLACK } from "../../exits/deploy/thresholds.ts";
 import { decideError, exitDecide } from "../../exits/index.ts";
@@ -169,6 +170,16 @@ test("whoever leaves by logits that are off, as preparing and f16 may put them, 
     }
   }
   assert.ok(early < 0.1 * seen, `${early} of ${seen} stay for it`);
+});
+
+test("a head that is never sure keeps its samples: levels of the smallest confidences have their digits", () => {
+  for (const [told, confidence] of [-700, -60, -45.7, -30, -3, 0, 3, 15, 30].map(
+    (t) => [t, orderedSigmoid(t)] as const,
+  )) {
+    const level = levelFrom(confidence, { score: "confidence", classes: 10, temperature: 1 });
+    const off = decideError("confidence", told, 10, 1);
+    assert.ok(level >= told && level - told <= 2 * off + 1e-4 * Math.max(1, -told / 100), `${told}: level ${level}`);
+  }
 });
 
 test("calibrated thresholds lie between samples: device and table agree on the samples that laid them out, too", async () => {

@@ -18,17 +18,18 @@ import numpy as np
 def decide(score, logits, temperature, slack=0.0):
     """Of logits [N, C]: answers, scores, and the levels that thresholds are compared with, which keep their digits near certainty.
 
-    The levels are the least that logits may mean that are off by a share `slack` of their size.
+    The levels are the least that logits may mean that are off by a share `slack` of the largest.
     """
     z = np.asarray(logits, np.float64) / temperature
     n, classes = z.shape
+    least = z.min(axis=1)
     if classes == 1:  # which has no rival; a closed exit stays closed to it
         z = np.hstack([z, z - 1e30])
     answers = np.argmax(z, axis=1)
     top = z[np.arange(n), answers]
     others = z[np.arange(z.shape[1])[None, :] != answers[:, None]].reshape(n, z.shape[1] - 1)
     second = others.max(axis=1)
-    off = slack * np.maximum(top, -second if classes > 1 else -top)
+    off = slack * np.maximum(top, -least)
     gap = second - top
     # All but the largest, relative to the second: 1 .. classes - 1, so that no difference to 1 is taken.
     weights = np.exp(others - second[:, None])

@@ -67,10 +67,12 @@ fn quad(first: u32, step: u32, q: u32) -> vec4f {
   
   var top = logits[0u];
   var second = -3.0e38;
+  var least = top;
   var best = 0u;
   for (var c = 1u; c < u.classes; c++) {
     let z = logits[c];
     if (z > top) { second = top; top = z; best = c; } else { second = max(second, z); }
+    least = min(least, z);
   }
   let gap = select((second - top) * u.sharpness, -1.0e30, u.classes == 1u);
   var rest = select(0.0, 1.0, u.classes == 1u);
@@ -91,7 +93,7 @@ fn quad(first: u32, step: u32, q: u32) -> vec4f {
   let s = top * u.sharpness;
   let level = s;
   let nan = total + level;
-  let size = u.sharpness * max(top, select(-second, 0.0, u.classes == 1u));
+  let size = u.sharpness * max(top, -least);
   let leaves = is_nan(nan) || level >= u.threshold + u.slack * size;
   stays[r] = select(1u, 0u, leaves);
   if (!leaves) { return; }

@@ -32,10 +32,12 @@ fn log1p_over(x: f32) -> f32 {
   let row = r * u.classes;
   var top = logits[row + 0u];
   var second = -3.0e38;
+  var least = top;
   var best = 0u;
   for (var c = 1u; c < u.classes; c++) {
     let z = logits[row + c];
     if (z > top) { second = top; top = z; best = c; } else { second = max(second, z); }
+    least = min(least, z);
   }
   let gap = select((second - top) * u.sharpness, -1.0e30, u.classes == 1u);
   var rest = select(0.0, 1.0, u.classes == 1u);
@@ -56,7 +58,7 @@ fn log1p_over(x: f32) -> f32 {
   let s = 1.0 / total;
   let level = -gap - log(rest);
   let nan = total + level;
-  let size = u.sharpness * max(top, select(-second, 0.0, u.classes == 1u));
+  let size = u.sharpness * max(top, -least);
   let leaves = is_nan(nan) || level >= thresholds[0] + u.slack * size;
   stays[r] = select(1u, 0u, leaves);
   if (!leaves) { return; }
