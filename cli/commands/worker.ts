@@ -25,7 +25,15 @@ import { version } from "../files/versions.ts";
 import { toJson, writeWhole } from "../files/whole.ts";
 import { readAgreement } from "../findings/agreement.ts";
 import { interruption } from "../interruption.ts";
-import { type Artefacts, artefactNames, checkpointsOf, openArtefacts, packRun, unpackRun } from "../queue/artefacts.ts";
+import {
+  type Artefacts,
+  artefactNames,
+  checkPlace,
+  checkpointsOf,
+  openArtefacts,
+  packRun,
+  unpackRun,
+} from "../queue/artefacts.ts";
 import { openQueue } from "../queue/bullmq.ts";
 import { type RunQueue, readJob, type TakenRun } from "../queue/queue.ts";
 import { startBound, withoutNoise } from "../quiet.ts";
@@ -114,7 +122,7 @@ async function serve(queue: RunQueue, values: OptionValues<typeof workerSpec.fla
       if (!isUnfit(error)) throw error;
       unfit = true;
       ended.abort();
-      return "handed back";
+      return "put aside";
     }
   };
   try {
@@ -153,14 +161,30 @@ async function doRun(run: TakenRun, { stop, dir, print, ...flags }: Bench): Prom
   if (job.sortie !== version())
     throw new Unfit(`worker: runs must be of sortie ${version()}, which this is; got one of ${job.sortie}.`);
   const config = await configHere(id, job.config, dir, flags.dataDir);
-  const artefacts = await orUnfit(() => openArtefacts("worker", flags.artefacts ?? job.artefacts));
+  const artefacts = await orUnfit(() => openArtefacts("worker", flags.artefacts ?? job.artefacts, true));
+  await orUnfit(() => checkPlace("worker", artefacts));
   const folder = RunFolder.of(config);
   const names = artefactNames(id);
   if (await orUnfit(() => artefacts.get(names.whole))) return "done";
   const begun = await orUnfit(() => artefacts.get(names.begun));
-  if (begun) unpackRun(begun, folder.dir, "run.json");
-  print(`${id}: ${config.method.name} on ${config.data.name}, seed ${config.seed}${begun ? ", goes on" : ""}`);
+  try {
+    if (begun) unpackBegun(begun, folder.dir, `${names.begun} in ${artefacts.place}`);
+    print(`${id}: ${config.method.name} on ${config.data.name}, seed ${config.seed}${begun ? ", goes on" : ""}`);
+    const outcome = await makeRun(run, config, { stop, dir, print, artefacts, folder });
+    print(`${id}: ${run.lost.aborted ? "silent for too long; another worker goes on" : outcome}`);
+    return outcome;
+  } finally {
+    rmSync(folder.dir, { recursive: true, force: true });
+  }
+}
 
+/** Takes the steps of a run that are not done yet, and leaves what came of it. */
+async function makeRun(
+  run: TakenRun,
+  config: Config,
+  { stop, dir, print, artefacts, folder }: Pick<Bench, "stop" | "dir"> & Kept,
+): Promise<"done" | "handed back"> {
+  const { id } = run;
   const isStopped = () => stop.aborted || run.lost.aborted;
   const settings = join(dir, `${id}.json`);
   writeWhole(settings, toJson(config));
@@ -168,27 +192,64 @@ async function doRun(run: TakenRun, { stop, dir, print, ...flags }: Bench): Prom
   try {
     for (const [args, isMade] of stepsOf(folder, settings)) {
       if (isStopped() || isMade()) continue;
-      const complaint = await start(args, AbortSignal.any([stop, run.lost]), keeper.tell);
+      const { complaint, signal } = await start(args, AbortSignal.any([stop, run.lost]), keeper.tell);
       if (isMade() || isStopped()) continue;
       await checkAdapter();
+      // The system kills the largest where memory is short; another machine may have more.
+      if (signal === "SIGKILL") throw new Unfit(`${complaint} Is there enough memory?`);
       throw new SortieError(complaint);
     }
   } finally {
     await keeper.end();
   }
-  const outcome = isStopped() ? "handed back" : "done";
-  if (outcome === "handed back") await keeper.keep();
-  else await leaveWhole(id, folder.dir, { artefacts, print });
-  rmSync(folder.dir, { recursive: true, force: true });
-  print(`${id}: ${run.lost.aborted ? "silent for too long; another worker goes on" : outcome}`);
-  return outcome;
+  const isLeft = !isStopped() && (await leaveWhole(id, folder.dir, { artefacts, print, isStopped }));
+  if (!isLeft) await keeper.keep();
+  return isLeft ? "done" : "handed back";
 }
 
-/** Leaves a finished run where the comparison finds it; what had begun of it is of no use then, and harms nobody. */
-export async function leaveWhole(id: string, dir: string, { artefacts, print }: Omit<Kept, "folder">): Promise<void> {
+/** Milliseconds between attempts to leave a run, and how many there are. */
+const AGAIN = 5000;
+const ATTEMPTS = 120;
+
+/**
+ * Leaves a finished run where the comparison finds it, after an outage too; whether it could before it was stopped.
+ * What had begun of it is of no use then, and harms nobody. @throws SortieError, an Unfit, where it cannot for ten
+ * minutes
+ */
+export async function leaveWhole(
+  id: string,
+  dir: string,
+  { artefacts, print, isStopped, again = AGAIN }: Leaving,
+): Promise<boolean> {
   const names = artefactNames(id);
-  await orUnfit(() => artefacts.put(names.whole, packRun(dir)));
+  const whole = packRun(dir);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await artefacts.put(names.whole, whole);
+      break;
+    } catch (cause) {
+      if (isStopped()) return false;
+      if (attempt === ATTEMPTS) throw new Unfit(messageOf(cause), { cause });
+      if (attempt === 1) print(`${id}: ${messageOf(cause)} It is tried again.`);
+      await new Promise((resolve) => setTimeout(resolve, again));
+    }
+  }
   await artefacts.remove(names.begun).catch((error: unknown) => print(`${id}: ${messageOf(error)}`));
+  return true;
+}
+
+interface Leaving extends Omit<Kept, "folder"> {
+  readonly isStopped: () => boolean;
+  readonly again?: number;
+}
+
+/** @throws SortieError that names the archive, where it is damaged */
+function unpackBegun(content: Uint8Array, dir: string, from: string): void {
+  try {
+    unpackRun(content, dir, "run.json");
+  } catch (cause) {
+    throw new SortieError(`${from}: ${messageOf(cause)}`, { cause });
+  }
 }
 
 /** What makes a run, as it would be typed, and whether it is done. */
@@ -210,10 +271,13 @@ export async function configHere(id: string, given: object, out: string, dataDir
   const isElsewhere = dataDir !== undefined && "dir" in options;
   const config = isElsewhere ? { ...asked, data: { ...asked.data, dir: dataDir } } : asked;
   const { name, dir, download } = config.data;
-  const hint = "The run was handed back: give --data-dir, or start a worker where the files are.";
+  const back = "The run was handed back:";
+  const hint = `${back} give --data-dir, or start a worker where the files are.`;
   const missing = missingFile(config);
-  if (missing)
-    throw new Unfit(`worker: what ${place.name(missing.key)} names must be here; there is no ${missing.path}. ${hint}`);
+  if (missing) {
+    const how = "dir" in options && missing.key.endsWith(".dir") ? hint : `${back} start a worker where it is.`;
+    throw new Unfit(`worker: what ${place.name(missing.key)} names must be here; there is no ${missing.path}. ${how}`);
+  }
   if (source && download !== true) {
     const { folder, files, isWhole } = await lookFor(source, defined({ dir }));
     const count = source.files.length;
@@ -267,8 +331,14 @@ export function keepCheckpoints({ id, lost, say }: Omit<TakenRun, "job">, { fold
   };
 }
 
-/** Starts `sortie` with these arguments and waits for its end; what it complained of, or how it ended. */
-async function start(args: readonly string[], stop: AbortSignal, tell: (line: string) => void): Promise<string> {
+/** How a command ended: what it complained of, and the signal, if it ended by one. */
+interface Ended {
+  readonly complaint: string;
+  readonly signal: string | null;
+}
+
+/** Starts `sortie` with these arguments and waits for its end. */
+async function start(args: readonly string[], stop: AbortSignal, tell: (line: string) => void): Promise<Ended> {
   const here = fileURLToPath(import.meta.url);
   const bin = fileURLToPath(new URL(`../bin${extname(here)}`, import.meta.url));
   const child = startBound([...process.execArgv, bin, ...args], { stdio: ["ignore", "pipe"] });
@@ -280,10 +350,11 @@ async function start(args: readonly string[], stop: AbortSignal, tell: (line: st
     complaint = (complaint + text).slice(-2000);
   });
   child.stderr?.setEncoding("utf8").on("data", errors.take).on("end", errors.end);
-  const how = await new Promise<string>((resolve, reject) => {
+  const [code, signal] = await new Promise<[number | null, string | null]>((resolve, reject) => {
     child.on("error", reject);
-    child.on("close", (code, signal) => resolve(signal ?? `exit code ${code}`));
+    child.on("close", (...how) => resolve(how));
   });
   stop.removeEventListener("abort", end);
-  return complaint.trim() || `worker: sortie ${args[0]} must come to its end; got ${how}.`;
+  const how = signal ?? `exit code ${code}`;
+  return { complaint: complaint.trim() || `worker: sortie ${args[0]} must come to its end; got ${how}.`, signal };
 }

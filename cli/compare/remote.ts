@@ -1,11 +1,11 @@
 // The runs of a plan done elsewhere: put into a queue, waited for, and fetched as if they had been made here.
 
 import { messageOf, SortieError } from "../../base/index.ts";
-import { lockFolder } from "../../exits/index.ts";
+import { lockIfFree } from "../../exits/index.ts";
 import { RunFolder, runId } from "../files/run-folder.ts";
 import { version } from "../files/versions.ts";
 import { readAgreement } from "../findings/agreement.ts";
-import { type Artefacts, artefactNames, openArtefacts, unpackRun } from "../queue/artefacts.ts";
+import { type Artefacts, artefactNames, markPlace, openArtefacts, unpackRun } from "../queue/artefacts.ts";
 import { openQueue } from "../queue/bullmq.ts";
 import { queueAddress, type RunQueue, type RunState } from "../queue/queue.ts";
 import { withAbsolutePaths } from "../settings/contents.ts";
@@ -50,6 +50,7 @@ export async function doRemotely(
       isReached = true;
       if (fetched.kind === "failed") failed.set(wait.name, fetched.reason);
       if (fetched.kind === "failed" || fetched.kind === "here") continue;
+      if (open.length === 0) await markPlace(artefacts);
       await queue.add(wait.id, { sortie: version(), config: asked(experiment), artefacts: artefacts.place });
       open.push(wait);
     }
@@ -86,18 +87,21 @@ async function fetchRun({ id, config }: Wait, artefacts: Artefacts): Promise<Fet
   }
   if (!archive) return { kind: "absent" };
   try {
-    await unpackInto(RunFolder.of(config), archive, config);
-    return { kind: "here" };
+    if (await unpackInto(RunFolder.of(config), archive, config)) return { kind: "here" };
+    return { kind: "away", reason: `another process is at ${RunFolder.of(config).dir}` };
   } catch (error) {
     return { kind: "failed", reason: `${whole} in ${artefacts.place}: ${messageOf(error)}` };
   }
 }
 
-async function unpackInto(folder: RunFolder, archive: Uint8Array, config: Experiment["config"]): Promise<void> {
-  const lock = await lockFolder("compare", folder.dir);
+/** Whether it could: another process may be about the same. */
+async function unpackInto(folder: RunFolder, archive: Uint8Array, config: Experiment["config"]): Promise<boolean> {
+  const lock = await lockIfFree("compare", folder.dir);
+  if (!lock) return false;
   try {
     unpackRun(archive, folder.dir, "evaluation.json");
     folder.claim(config);
+    return true;
   } finally {
     await lock.release();
   }
@@ -108,7 +112,12 @@ interface Waiting {
   readonly queue: Pick<RunQueue, "state">;
   readonly artefacts: Artefacts;
   readonly print: Print;
+  /** Milliseconds that the result of a run may take to be seen here when its worker is done. */
+  readonly patience?: number;
 }
+
+/** File systems of several machines tell some of them late. */
+const LATE = 120_000;
 
 /**
  * Waits until every run has come to an end, and fetches it; why some failed. A queue, or results, that are away for a
@@ -116,24 +125,34 @@ interface Waiting {
  */
 export async function waitFor(
   open: readonly Wait[],
-  { queue, artefacts, print }: Waiting,
+  { queue, artefacts, print, patience = LATE }: Waiting,
 ): Promise<ReadonlyMap<string, string>> {
   const failed = new Map<string, string>();
   const tell = teller(print);
   const asked = (id: string) =>
     queue.state(id).catch((error: unknown): Away => ({ kind: "away", what: "the queue", reason: messageOf(error) }));
+  const doneAt = new Map<string, number>();
+  /** Whether the result of a run that is done may still come. */
+  const mayCome = (id: string): boolean => {
+    const since = doneAt.get(id) ?? performance.now();
+    doneAt.set(id, since);
+    return performance.now() - since < patience;
+  };
   let left = open;
   while (left.length > 0) {
     for (const wait of left) {
       const state = await asked(wait.id);
       const fetched = state.kind === "done" ? await fetchRun(wait, artefacts) : undefined;
-      const told = fetched?.kind === "away" ? ({ ...fetched, kind: "away", what: "the result" } as const) : state;
+      const isLate =
+        state.kind === "done" && fetched?.kind === "absent" && state.artefacts === artefacts.place && mayCome(wait.id);
+      const reason =
+        fetched?.kind === "away" ? fetched.reason : isLate && "its worker is done, and it is not there yet";
+      const told: RunState | Away = reason ? { kind: "away", what: "the result", reason } : state;
       tell(wait.name, told);
       if (told.kind === "waiting" || told.kind === "active" || told.kind === "away") continue;
       left = left.filter((other) => other !== wait);
       if (fetched?.kind === "here") continue;
-      const reason = fetched?.kind === "failed" ? fetched.reason : reasonOf(told, wait.id, artefacts.place);
-      failed.set(wait.name, reason);
+      failed.set(wait.name, fetched?.kind === "failed" ? fetched.reason : reasonOf(told, wait.id, artefacts.place));
     }
     if (left.length > 0) await new Promise((resolve) => setTimeout(resolve, POLL));
   }

@@ -1,7 +1,7 @@
 // What workers leave for whoever asked: run folders as single files, each of one moment and there whole or not at all,
 // in a folder or in an S3 bucket.
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join, relative, resolve, sep } from "node:path";
 import { unzipSync, zipSync } from "fflate";
 import { codeOf, messageOf, readWholeSync, SortieError } from "../../base/index.ts";
@@ -17,12 +17,16 @@ export interface Artefacts {
   remove(name: string): Promise<void>;
 }
 
-/** Opens a folder, or `s3://bucket/prefix`. @throws SortieError where it cannot be. */
-export async function openArtefacts(command: string, address: string): Promise<Artefacts> {
+/**
+ * Opens a folder, which is made unless it must be `there`, or `s3://bucket/prefix`. @throws SortieError where it cannot
+ * be.
+ */
+export async function openArtefacts(command: string, address: string, there = false): Promise<Artefacts> {
   if (/^[a-z0-9]+:\/\//i.test(address)) return openBucket(command, address);
   const folder = resolve(address);
   try {
-    mkdirSync(folder, { recursive: true });
+    if (there) readdirSync(folder);
+    else mkdirSync(folder, { recursive: true });
   } catch (cause) {
     const code = codeOf(cause);
     throw new SortieError(`${command}: --artefacts must be a folder that can be written to; got ${folder}: ${code}.`, {
@@ -32,10 +36,28 @@ export async function openArtefacts(command: string, address: string): Promise<A
   const at = (name: string) => join(folder, name);
   return {
     place: folder,
-    get: async (name) => (existsSync(at(name)) ? reading(at(name), () => readWholeSync(at(name))) : undefined),
+    get: async (name) => (isThere(at(name)) ? reading(at(name), () => readWholeSync(at(name))) : undefined),
     put: async (name, content) => writeWhole(at(name), content),
     remove: async (name) => rmSync(at(name), { force: true }),
   };
+}
+
+/** @throws what the system says of a folder that cannot be looked into, which is not an absent file */
+const isThere = (path: string): boolean => statSync(path, { throwIfNoEntry: false }) !== undefined;
+
+/** What tells that a place is the one that a comparison looks into, and can be written to. */
+const MARK = "sortie-artefacts.json";
+
+/** Marks a place; what it holds is of no account. */
+export const markPlace = ({ put }: Artefacts): Promise<void> => put(MARK, new TextEncoder().encode("{}\n"));
+
+/** @throws SortieError where no comparison has marked the place, or nothing can be put there. */
+export async function checkPlace(command: string, artefacts: Artefacts): Promise<void> {
+  if (!(await artefacts.get(MARK)))
+    throw new SortieError(
+      `${command}: --artefacts must be a place that the comparison reaches too, which leaves ${MARK} there; ${artefacts.place} has none.`,
+    );
+  await markPlace(artefacts);
 }
 
 async function s3Library(command: string): Promise<typeof import("@aws-sdk/client-s3")> {

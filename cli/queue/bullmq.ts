@@ -24,6 +24,9 @@ const PATIENCE = 8000;
  */
 const LOSSES = 20;
 
+/** For how many locks a run stands back that a worker could not do, so that others come first. */
+const ASIDE = 2;
+
 type Library = typeof import("bullmq");
 
 /** BullMQ and the driver that it needs. @throws SortieError that says what to install. */
@@ -57,9 +60,12 @@ async function within<T>(work: Promise<T>, otherwise: () => Error): Promise<T> {
 }
 
 /** How BullMQ reaches the server. One that was never reached is given up at once; one that was is waited for. */
-function connectionTo({ kind, url }: QueueAddress, isKnown: () => boolean): QueueBaseOptions["connection"] {
+function connectionTo(
+  { kind, url }: QueueAddress,
+  { isKnown, migrates }: { readonly isKnown: () => boolean; readonly migrates: boolean },
+): QueueBaseOptions["connection"] {
   if (kind === "postgres") {
-    const connection = { connectionString: url, connectionTimeoutMillis: PATIENCE, migrate: true };
+    const connection = { connectionString: url, connectionTimeoutMillis: PATIENCE, migrate: migrates };
     return connection as unknown as QueueBaseOptions["connection"];
   }
   const retryStrategy = (times: number) => (isKnown() ? Math.min(500 * times, 10_000) : null);
@@ -71,29 +77,98 @@ export async function openQueue(command: string, text: string): Promise<RunQueue
   const address = queueAddress(command, text);
   const bullmq = await library(command, address.kind === "postgres" ? "pg" : "ioredis");
   let isKnown = false;
-  const connection = connectionTo(address, () => isKnown);
   const backend = address.kind === "postgres" ? (bullmq.createPostgresBackend as never) : undefined;
-  const queue = new bullmq.Queue(NAME, { connection }, backend);
-  let last: unknown = new Error("no answer");
-  queue.on("error", (error) => {
-    last = error;
-  });
-  try {
-    await within(queue.waitUntilReady(), () => last as Error);
-  } catch (cause) {
-    void queue.close().catch(() => {});
-    // Drivers' errors may quote what they were given.
-    throw new SortieError(
-      `${command}: the queue at ${address.place} must answer; got ${hidden(text, faultOf(cause))}.`,
+  // Drivers' errors may quote what they were given.
+  const fault = (cause: unknown, hint = ""): SortieError =>
+    new SortieError(
+      `${command}: the queue at ${address.place} must answer; got ${hidden(text, faultOf(cause))}.${hint}`,
     );
-  }
+  const told = <T>(work: Promise<T>): Promise<T> =>
+    work.catch((cause: unknown) => {
+      throw fault(cause);
+    });
+  const open = async (migrates: boolean) => {
+    const connection = connectionTo(address, { isKnown: () => isKnown, migrates });
+    const queue = new bullmq.Queue(NAME, { connection }, backend);
+    let last: unknown = new Error("no answer");
+    queue.on("error", (error) => {
+      last = error;
+    });
+    try {
+      await within(queue.waitUntilReady(), () => last as Error);
+    } catch (error) {
+      void queue.close().catch(() => {});
+      throw error;
+    }
+    return { queue, served: { connection, backend } };
+  };
+  const { queue, served } = await open(true)
+    .catch((error: unknown) => {
+      // Tables are made by whoever may; others find them there.
+      if (codeOf(error) !== DENIED) throw error;
+      return open(false);
+    })
+    .catch((cause: unknown) => {
+      throw fault(cause, codeOf(cause) === DENIED || (cause as Error).name === UNMADE ? RIGHTS : "");
+    });
   isKnown = true;
   return {
-    add: (id, job) => addTo(queue, id, job),
-    state: (id) => stateIn(queue, id),
-    work: (handle, options) => workFor(bullmq, { connection, backend }, handle, options),
+    add: (id, job) => told(addTo(queue, id, job)),
+    state: (id) => told(stateIn(queue, id)),
+    work: async (handle, options) => {
+      if (address.kind === "postgres") await checkClock(command, address, options.lock, fault);
+      await workFor(bullmq, served, handle, options);
+    },
     close: () => queue.close(),
   };
+}
+
+/** PostgreSQL's code for rights that are missing. */
+const DENIED = "42501";
+/** BullMQ's error for tables that are not there yet. */
+const UNMADE = "SchemaMigrationRequiredError";
+const RIGHTS =
+  " Let a role open it first that may make a schema, and grant others USAGE on the schema bullmq, all on its tables and sequences, and EXECUTE on its functions.";
+
+/** What is used of the driver. */
+interface Postgres {
+  readonly Client: new (
+    options: object,
+  ) => {
+    connect(): Promise<void>;
+    query(text: string): Promise<{ readonly rows: readonly { readonly now: string }[] }>;
+    end(): Promise<void>;
+  };
+}
+
+/**
+ * PostgreSQL's locks are kept by the clocks of those who take them: one that is ahead takes runs from the living.
+ * @throws SortieError
+ */
+async function checkClock(
+  command: string,
+  { url, place }: QueueAddress,
+  lock: number,
+  fault: (cause: unknown) => SortieError,
+): Promise<void> {
+  const driver: string = "pg";
+  const { default: pg } = (await import(driver)) as { readonly default: Postgres };
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: PATIENCE });
+  try {
+    await client.connect();
+    const before = Date.now();
+    const { rows } = await client.query("SELECT extract(epoch FROM clock_timestamp()) AS now");
+    const ahead = (before + Date.now()) / 2000 - Number(rows[0]?.now);
+    if (Math.abs(ahead) <= lock / 4) return;
+    const off = `${Math.abs(ahead).toFixed(0)} s ${ahead > 0 ? "ahead" : "behind"}`;
+    throw new SortieError(
+      `${command}: this machine's clock must be within ${lock / 4} s of the one at ${place}, by which runs are locked; got one that is ${off}. Set both by NTP.`,
+    );
+  } catch (error) {
+    throw error instanceof SortieError ? error : fault(error);
+  } finally {
+    await client.end().catch(() => {});
+  }
 }
 
 /** A message without the password of an address. */
@@ -105,7 +180,11 @@ function hidden(address: string, message: string): string {
 
 async function addTo(queue: Queue, id: string, data: object): Promise<void> {
   const job: Job | undefined = await queue.getJob(id);
-  if (job && ["completed", "failed"].includes(await job.getState())) await job.remove();
+  const state = await job?.getState();
+  if (state === "completed" || state === "failed") await job?.remove();
+  // Where files and results lie is said by who asked last.
+  else if (state === "waiting" || state === "delayed") await job?.updateData(data);
+  if (state === "delayed") await job?.promote();
   await queue.add("run", data, { jobId: id });
 }
 
@@ -125,7 +204,7 @@ interface Served {
 }
 
 async function workFor(
-  { Worker, WaitingError }: Library,
+  { Worker, WaitingError, DelayedError }: Library,
   { connection, backend }: Served,
   handle: RunHandler,
   { stop, lock, print }: WorkOptions,
@@ -138,6 +217,10 @@ async function workFor(
     try {
       const outcome = await handle({ id: job.id ?? "", job: job.data, lost: held.lost, say });
       if (outcome === "done") return;
+      if (outcome === "put aside" && !held.lost.aborted) {
+        await job.moveToDelayed(Date.now() + ASIDE * lockDuration, token);
+        throw new DelayedError();
+      }
       if (!held.lost.aborted) await job.moveToWait(token);
     } finally {
       end();

@@ -37,8 +37,11 @@ export interface TakenRun {
   say(line: string): Promise<void>;
 }
 
-/** Does a run; whether it is done, or another worker shall go on with it. What it throws is why the run failed. */
-export type RunHandler = (run: TakenRun) => Promise<"done" | "handed back">;
+/**
+ * Does a run; whether it is done, or another worker shall go on with it, or it shall stand back for a while, since this
+ * one cannot do it. What it throws is why the run failed.
+ */
+export type RunHandler = (run: TakenRun) => Promise<"done" | "handed back" | "put aside">;
 
 /** How a worker takes runs. */
 export interface WorkOptions {
@@ -51,7 +54,7 @@ export interface WorkOptions {
 
 /** A queue of runs. */
 export interface RunQueue {
-  /** Puts a run in; one that waits or is at work stays as it is, one that ended is done again. */
+  /** Puts a run in; one that waits is done as is said now, one that is at work stays, one that ended is done again. */
   add(id: string, job: RunJob): Promise<void>;
   state(id: string): Promise<RunState>;
   /** Takes one run after the other until it is stopped. */

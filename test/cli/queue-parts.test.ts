@@ -197,7 +197,7 @@ test("a queue that is away for a while is waited for, and a run that is nowhere 
   ];
   const lines: string[] = [];
   const run = { name: "mine", id: "run-1", config: configOf(), data: "d", backbone: "b", method: "m", seed: 1 };
-  const wait = { artefacts, print: (line: string) => lines.push(line) };
+  const wait = { artefacts, print: (line: string) => lines.push(line), patience: 0 };
   const failed = await waitFor([run], { ...wait, queue: { state: () => states.shift()!() } });
   assert.equal(lines, ["mine  the queue is away: gone", "mine  at work, host: step 1", "mine  done"]);
   assert.match(failed.get("mine") ?? "", /run-1\.zip must be in .*Give the worker the same --artefacts/);
@@ -211,15 +211,17 @@ test("a queue that is away for a while is waited for, and a run that is nowhere 
 test("results that are away are waited for, and one that cannot be had, or has no reason, ends no wait", async () => {
   const dir = mkdtempSync(join(tmpdir(), "sortie-fetched-"));
   const packed = packRun(writeRun(join(dir, "made")));
-  const waits = ["away", "damaged", "silent", "locked"].map((name, seed) => ({
+  const waits = ["away", "damaged", "silent", "locked", "late"].map((name, seed) => ({
     ...{ name, id: name, config: configOf("--out", join(dir, "here"), "--name", name) },
     ...{ data: "d", backbone: "b", method: "m", seed },
   }));
   const lock = await lockFolder("test", join(dir, "here", "locked"));
+  let late = 0;
   let attempts = 0;
   const get = async (name: string) => {
     if (name === "damaged.zip") return packed.subarray(0, packed.length / 2);
     if (name === "away.zip" && attempts++ === 0) throw new Error("503");
+    if (name === "late.zip" && late++ === 0) return undefined;
     return packed;
   };
   const lines: string[] = [];
@@ -229,19 +231,25 @@ test("results that are away are waited for, and one that cannot be had, or has n
         id === "silent" ? { kind: "failed", reason: "" } : { kind: "done", artefacts: "s3://runs" },
     },
     artefacts: { place: "s3://runs", get, put: async () => {}, remove: async () => {} },
-    print: (line) => lines.push(line),
+    print: (line) => {
+      lines.push(line);
+      if (line.startsWith("locked")) void lock.release();
+    },
   });
-  await lock.release();
   assert.equal(lines[0], "away  the result is away: 503");
-  assert.is(lines.at(-1), "away  done");
-  assert.ok(existsSync(join(dir, "here", "away", "run.json")));
-  assert.equal([...failed.keys()], ["damaged", "silent", "locked"]);
+  const locked = lines.find((line) => line.startsWith("locked"))!;
+  assert.match(locked, /^locked {2}the result is away: another process is at .*here.locked$/);
+  assert.ok(lines.includes("late  the result is away: its worker is done, and it is not there yet"));
+  for (const name of ["away", "locked", "late"]) {
+    assert.ok(lines.includes(`${name}  done`));
+    assert.ok(existsSync(join(dir, "here", name, "run.json")));
+  }
+  assert.equal([...failed.keys()], ["damaged", "silent"]);
   assert.match(
     failed.get("damaged")!,
     /^damaged\.zip in s3:\/\/runs: .*here.damaged: an archive must be a zip file; got /,
   );
   assert.is(failed.get("silent"), "Its worker gave no reason.");
-  assert.match(failed.get("locked")!, /here.locked/);
   rmSync(dir, { recursive: true });
 });
 
@@ -261,9 +269,16 @@ test("a worker leaves its run where results are away for a while", async () => {
   await keeper.keep();
   assert.equal(lines, ["run-1: 503"], "handed back all the same");
 
-  const put = async (name: string) => void stored.push(name);
-  await leaveWhole("run-2", folder.dir, { artefacts: { ...artefacts, put }, print });
-  assert.equal([stored, lines.at(-1)], [["run-2.zip"], "run-2: 503"]);
+  let attempts = 0;
+  const put = async (name: string) => {
+    if (attempts++ < 2) throw new Error("busy.");
+    stored.push(name);
+  };
+  const leaving = { artefacts: { ...artefacts, put }, print, again: 1 };
+  assert.is(await leaveWhole("run-2", folder.dir, { ...leaving, isStopped: () => false }), true);
+  assert.equal([stored, lines.slice(1)], [["run-2.zip"], ["run-2: busy. It is tried again.", "run-2: 503"]]);
+  attempts = 0;
+  assert.is(await leaveWhole("run-3", folder.dir, { ...leaving, isStopped: () => attempts > 1 }), false);
   rmSync(dir, { recursive: true });
 });
 

@@ -1,19 +1,19 @@
 // Runs through real queues, which the tests start themselves: workers that are killed, stopped or unfit lose nothing,
 // and no run is done twice.
 
-import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { runId } from "../../cli/files/run-folder.ts";
 import { version } from "../../cli/files/versions.ts";
-import { type Artefacts, artefactNames, openArtefacts } from "../../cli/queue/artefacts.ts";
+import { type Artefacts, artefactNames, markPlace, openArtefacts } from "../../cli/queue/artefacts.ts";
 import { openQueue } from "../../cli/queue/bullmq.ts";
 import type { RunQueue } from "../../cli/queue/queue.ts";
 import type { Plain } from "../../cli/settings/settings.ts";
 import { adapterSuite } from "../gpu.ts";
-import { assert, atEnd } from "../harness.ts";
+import { assert, atEnd, errorOf, suite } from "../harness.ts";
 import { run as sortie } from "./command-line.ts";
 import { readConfig } from "./read-config.ts";
 import { postgresFolder, type Server, startPostgres, startS3, startValkey, valkeyProgram } from "./servers.ts";
@@ -192,18 +192,20 @@ async function isHandedBack({ dir, server, queue, artefacts }: Site): Promise<vo
   const foreign = { ...old, sortie: version(), config: config as unknown as Plain };
   const own = (...flags: string[]) => jobOf(artefacts, "--epochs", "1", ...flags);
   const pictures = readConfig("test", ["--data", "folder", "--dir", join(dir, "pictures")]).config as unknown as Plain;
-  const [elsewhere, noFolder] = [join(dir, "elsewhere"), join(dir, "no-folder")];
-  writeFileSync(noFolder, "");
+  const [elsewhere, noFolder, unshared] = ["elsewhere", "no-folder", "unshared"].map((name) => join(dir, name));
+  writeFileSync(noFolder!, "");
+  mkdirSync(unshared!);
   for (const [id, job, why, around = {}] of [
     ["run-old", old, /runs must be of sortie [\d.]+, which this is; got one of 0\.0\.1/, NAMELESS],
     ["run-foreign", foreign, /the 4 files of fashion-mnist must be in .*elsewhere.*; got 0 of them\. .*--data-dir/],
     ["run-pictures", { ...own(), config: pictures }, /what data\.dir names must be here; there is no .*elsewhere\. /],
     ["run-start", own("--from", join(dir, "none")), /what train\.from names must be here; there is no .*none\. /],
-    ["run-results", { ...own(), artefacts: noFolder }, /worker: --artefacts must be a folder that can be/],
+    ["run-results", { ...own(), artefacts: noFolder! }, /worker: --artefacts must be a folder that can be/],
+    ["run-apart", { ...own(), artefacts: unshared! }, /must be a place that the comparison reaches too.* has none/],
     ["run-adapter", own(), /createDevice: a WebGPU adapter must exist/, { env: { VK_DRIVER_FILES: "/none" } }],
   ] as const) {
     await queue.add(id, job);
-    const worker = startWorkerWith(around, server.url, "--data-dir", elsewhere);
+    const worker = startWorkerWith(around, server.url, "--data-dir", elsewhere!, "--lock", "1");
     assert.is(await worker.ended, 1, worker.said.text);
     assert.match(worker.said.text, why);
     assert.equal(await queue.state(id), { kind: "waiting" }, "another machine may do it");
@@ -239,6 +241,7 @@ function queueSuite(name: string, skip: string | undefined, open: () => Promise<
   test.before(async () => {
     const [server, place] = await open();
     const [queue, artefacts] = [await openQueue("test", server.url), await openArtefacts("test", place)];
+    await markPlace(artefacts);
     site = { dir: mkdtempSync(join(tmpdir(), "sortie-queue-")), server, place, queue, artefacts };
   });
   test.after(async () => {
@@ -286,6 +289,48 @@ queueSuite(
   postgresFolder() ? undefined : "PostgreSQL is not installed (Debian: postgresql)",
   async () => [await startPostgres(), shared],
 );
+
+const several = suite("cli queue: PostgreSQL for several roles and machines", {
+  skip: postgresFolder() ? undefined : "PostgreSQL is not installed (Debian: postgresql)",
+  timeout: 120_000,
+});
+
+several("one role makes the tables, others work on them, and a clock that is off takes no run", async () => {
+  const server = await startPostgres();
+  const owner = await openQueue("test", server.url);
+  const query = (text: string) =>
+    execFileSync(join(postgresFolder() ?? "", "psql"), ["-q", "-d", server.url, "-c", text], { stdio: "pipe" });
+  const url = server.url.replace("sortie:hush-hush", "worker");
+  try {
+    query("CREATE ROLE worker LOGIN");
+    const { message } = await errorOf(() => openQueue("worker", url));
+    assert.match(message, /must answer; got permission denied .*\. Let a role open it first that may make a schema/);
+    query("GRANT USAGE ON SCHEMA bullmq TO worker");
+    for (const what of ["TABLES", "SEQUENCES", "FUNCTIONS"])
+      query(`GRANT ALL ON ALL ${what} IN SCHEMA bullmq TO worker`);
+    const job = { sortie: version(), config: {}, artefacts: "a" };
+    await owner.add("run-1", job);
+    await owner.add("run-1", { ...job, artefacts: "b" });
+    const other = await openQueue("worker", url);
+    assert.is(await takeOne(other), "run-1");
+    assert.equal(await owner.state("run-1"), { kind: "done", artefacts: "b" }, "as was said last");
+    await other.close();
+
+    query("CREATE SCHEMA skew");
+    const slow = "SELECT pg_catalog.clock_timestamp() - interval '1 minute'";
+    query(`CREATE FUNCTION skew.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS $$${slow}$$`);
+    const skewed = await openQueue("worker", `${server.url}?options=-c%20search_path%3Dskew,pg_catalog`);
+    const late = await errorOf(() => takeOne(skewed));
+    assert.match(
+      late.message,
+      /^worker: this machine's clock must be within 7\.5 s of the one at postgres:.*; got one that is (59|60|61) s ahead\. Set both by NTP\.$/,
+    );
+    await skewed.close();
+  } finally {
+    await owner.close();
+    await server.stop();
+  }
+});
 
 const outer = { ...process.env };
 queueSuite(
