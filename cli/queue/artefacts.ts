@@ -42,7 +42,7 @@ export async function openArtefacts(command: string, address: string, there = fa
   };
 }
 
-/** @throws what the system says of a folder that cannot be looked into, which is not an absent file */
+/** Whether a file is there. @throws Error of the system for a folder that cannot be looked into: that is no absence. */
 const isThere = (path: string): boolean => statSync(path, { throwIfNoEntry: false }) !== undefined;
 
 /** What tells that a place is the one that a comparison looks into, and can be written to. */
