@@ -9,7 +9,7 @@ export { distinctNetworks } from "./compare/statistics.ts";
 export { readLogits } from "./files/logits-file.ts";
 export { RunFolder } from "./files/run-folder.ts";
 export { folded } from "./files/whole.ts";
-export { checkAgreement, compareAnswers } from "./findings/agreement.ts";
+export { checkAgreement, compareAnswers, decidedBy } from "./findings/agreement.ts";
 export { findings } from "./findings/findings.ts";
 export * as html from "./report/html.ts";
 export { drawPlot } from "./report/plots.ts";

@@ -207,7 +207,11 @@ export function candidates(
 function candidate(name: string, policy: Candidate["policy"], raw: Table, names: readonly string[]): Candidate {
   const scored = cascade(policy.scaling ? scaleLogits(raw, policy.scaling) : raw, policy.score);
   const { thresholds } = policy;
-  return { name, policy, expected: { scored, raw, names, thresholds, exits: decide(scored, thresholds) } };
+  return {
+    name,
+    policy,
+    expected: { scored, raw, scaling: policy.scaling, names, thresholds, exits: decide(scored, thresholds) },
+  };
 }
 
 function ofShare(share: number, raw: Table, names: readonly string[]): Candidate {

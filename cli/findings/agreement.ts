@@ -9,6 +9,7 @@ import {
   logEntropyOf,
   logOddsOf,
   logRestOf,
+  type OwnScore,
   type PolicyFile,
   predictionsAt,
   type Source,
@@ -16,7 +17,15 @@ import {
 } from "../../calibration/index.ts";
 import type { Dataset, ImageBytes } from "../../data/index.ts";
 import { ArgumentError, createDevice, type Device, DeviceError } from "../../engine/index.ts";
-import { type DeployOptions, deploy, loadWeights, type MultiExit, RUN_FILES } from "../../exits/index.ts";
+import {
+  type DeployOptions,
+  decideError,
+  deploy,
+  loadWeights,
+  type MultiExit,
+  OWN_SCORES,
+  RUN_FILES,
+} from "../../exits/index.ts";
 import type { RunFolder } from "../files/run-folder.ts";
 import { readJson } from "../files/whole.ts";
 import { testImages } from "../report/run-details.ts";
@@ -34,7 +43,7 @@ export interface Agreement {
 }
 
 /**
- * Levels and logits that a device computes in 32 bits, in another order than the cached ones, are this close to them.
+ * Logits z that a device computes in 32 bits, in another order than the cached ones, are this share of 1 + |z| close.
  */
 const TOLERANCE = 1e-4;
 
@@ -92,7 +101,8 @@ export function deployArguments(
 /** What a run's cached logits and its policy say of the test samples. */
 export function decidedBy({ scored, raw, names, file, policy }: Found): Decided {
   const exits = policy?.exits ?? new Int32Array(scored.samples).fill(scored.exits - 1);
-  return { scored, raw, names, exits, thresholds: file?.result.ok ? file.result.thresholds : undefined };
+  const thresholds = file?.result.ok ? file.result.thresholds : undefined;
+  return { scored, raw, names, exits, thresholds, scaling: file?.scaling };
 }
 
 /** What the cached logits say, with the file of the policy that looked at them. */
@@ -105,9 +115,11 @@ export interface Found extends Pick<Decided, "scored" | "raw" | "names"> {
 
 /** What a policy makes of logits. */
 export interface Decided {
-  /** The scores that it looked at, and the logits they are of, scaled or not. */
+  /** The scores that it looked at. */
   readonly scored: Cascade;
+  /** The logits they are of, as they came, and what scaled them. */
   readonly raw: Table;
+  readonly scaling: PolicyFile["scaling"] | undefined;
   /** The exit of each sample. */
   readonly exits: Int32Array;
   /** The thresholds that decided; without, nobody was near one. */
@@ -118,9 +130,10 @@ export interface Decided {
 
 /** What a classifier answered against what the logits say. */
 export function compareAnswers(
-  { scored, raw, exits, thresholds, names }: Decided,
+  decided: Decided,
   got: { readonly classes: Int32Array; readonly exits: Int32Array },
 ): Agreement {
+  const { scored, raw, exits, thresholds, names } = decided;
   const { samples } = scored;
   const classes = predictionsAt(scored, exits);
   let withinRounding = 0;
@@ -131,7 +144,7 @@ export function compareAnswers(
     const isClose =
       exit === wanted
         ? isTie(raw, i, exit)
-        : thresholds !== undefined && isBarely({ scored, raw, thresholds }, i, Math.min(exit, wanted));
+        : thresholds !== undefined && isBarely({ ...decided, thresholds }, i, Math.min(exit, wanted));
     if (isClose) withinRounding++;
     else differing.push(i);
   }
@@ -142,29 +155,38 @@ export function compareAnswers(
   return { samples, withinRounding, differing: differing.length, ...(first !== undefined && { first: said(first) }) };
 }
 
-/** `size`: of the logits that the two are made of, which a device may have otherwise by a share of it. */
-const isNear = (a: number, b: number, size = 0): boolean => Math.abs(a - b) <= TOLERANCE * (1 + Math.abs(b) + size);
-
 /** A score at its threshold, as far as a device can tell. */
 function isBarely(
-  { scored, raw, thresholds }: Pick<Decided, "scored" | "raw"> & { readonly thresholds: ArrayLike<number> },
+  { scored, raw, scaling, thresholds }: Decided & { readonly thresholds: ArrayLike<number> },
   i: number,
   j: number,
 ): boolean {
-  const { score, scores, exits, predictions } = scored;
+  const { score, scores, exits, predictions, classes } = scored;
   const at = i * exits + j;
   const perExit = thresholds.length / (exits - 1);
   const threshold =
     thresholds.length === 1 ? firstOf(thresholds) : thresholds[j * perExit + (perExit > 1 ? predictions[at]! : 0)]!;
-  // Nobody is near a closed exit, or one that is open to all.
-  if (!Number.isFinite(threshold)) return false;
+  // Nobody is near a closed exit, or one that is open to all; and devices decide by no other scores.
+  if (!Number.isFinite(threshold) || !isOwn(score)) return false;
   const of = (s: number) => {
-    if (score === "maxProb" || score === "margin") return logRestOf(s);
-    if (score === "entropy" || score === "normalisedEntropy") return logEntropyOf(-s);
-    // What heads say of themselves is compared as log odds.
-    return score === "confidence" ? logOddsOf(s) : s;
+    if (score === "maxProb" || score === "confidence") return logOddsOf(s);
+    if (score === "margin") return logRestOf(s);
+    return score === "entropy" || score === "normalisedEntropy" ? logEntropyOf(-s) : s;
   };
-  return isNear(of(scores[at]!), of(threshold), Math.max(...logitsOf(raw, i, j).map(Math.abs)));
+  const [got, level] = [of(scores[at]!), of(threshold)];
+  // What heads say of themselves is not divided by the temperature, and follows the logits.
+  const temperature = score === "confidence" ? 1 : temperatureOf(scaling, j);
+  const size = Math.max(...logitsOf(raw, i, j).map(Math.abs), score === "confidence" ? Math.abs(level) : 0);
+  const drift = (TOLERANCE * (1 + size)) / temperature;
+  return Math.abs(got - level) <= drift + 2 * decideError(score, level, classes, temperature);
+}
+
+const isOwn = (score: Cascade["score"]): score is OwnScore => OWN_SCORES.some((own) => own === score);
+
+/** 1 where logits are not scaled, or otherwise: then nothing is deployed that could be compared. */
+function temperatureOf(scaling: Decided["scaling"], exit: number): number {
+  const scaler = scaling?.scalers[exit];
+  return scaler?.method === "temperature" && "parameters" in scaler ? (scaler.parameters[0] ?? 1) : 1;
 }
 
 const logitsOf = ({ read, classes }: Table, i: number, exit: number): number[] =>
@@ -173,7 +195,8 @@ const logitsOf = ({ read, classes }: Table, i: number, exit: number): number[] =
 /** Two largest logits that are one, as far as a device can tell. */
 function isTie(raw: Table, i: number, exit: number): boolean {
   const row = logitsOf(raw, i, exit).sort((a, b) => b - a);
-  return isNear(row[1] ?? Number.NEGATIVE_INFINITY, firstOf(row));
+  const [first, second = Number.NEGATIVE_INFINITY] = [firstOf(row), row[1]];
+  return first - second <= TOLERANCE * (1 + Math.abs(first));
 }
 
 /**

@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { compareAnswers, findings, loadData, RunFolder } from "../../cli/index.ts";
+import { compareAnswers, decidedBy, findings, loadData, RunFolder } from "../../cli/index.ts";
 import { main } from "../../cli/main.ts";
 import { load } from "../../exits/index.ts";
 import { lackOfPython } from "../python.ts";
@@ -113,10 +113,7 @@ async function compare(run: string, flags: readonly string[], runners: readonly 
   for (const [name, answer] of runners) {
     const answers = await answer();
     const got = { classes: Int32Array.from(answers.classes), exits: Int32Array.from(answers.exits) };
-    const { samples, withinRounding, differing, first } = compareAnswers(
-      { ...found, exits, thresholds: result.thresholds },
-      got,
-    );
+    const { samples, withinRounding, differing, first } = compareAnswers(decidedBy(found), got);
     const counts = `${samples} images (${shares.join(" / ")}), ${differing} differ, ${withinRounding} within rounding`;
     report(`${flags.join(" ")}: ${name}`, differing === 0, first ? `${counts}; ${first}` : counts);
   }

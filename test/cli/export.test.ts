@@ -5,7 +5,7 @@ import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileS
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { decodePolicy, encodePolicy } from "../../calibration/index.ts";
-import { compareAnswers, findings } from "../../cli/index.ts";
+import { compareAnswers, decidedBy, findings } from "../../cli/index.ts";
 import { glyphs } from "../../data/index.ts";
 import { load, loadRecorded, readModel } from "../../exits/index.ts";
 import { gpuSuite } from "../gpu.ts";
@@ -42,7 +42,7 @@ test("the file answers every test image as the cached logits and the policy say"
   const answers = await classifier.classify(images.images);
   const { result } = found.file!;
   assert.ok(result.ok && found.policy);
-  const agreement = compareAnswers({ ...found, exits: found.policy.exits, thresholds: result.thresholds }, answers);
+  const agreement = compareAnswers(decidedBy(found), answers);
   assert.equal([agreement.samples, agreement.differing], [100, 0], agreement.first);
   assert.ok(new Set(answers.exits).size > 1, `exits taken: ${[...new Set(answers.exits)]}`);
   assert.equal(model.classes, images.classes);
