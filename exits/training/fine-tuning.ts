@@ -6,11 +6,12 @@ import { ArgumentError, gradNorm, mul, type Tensor } from "../../engine/function
 import type { Optimizer, StepOptions } from "../../nn/index.ts";
 import type { Part, Phase } from "../methods/method.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
+import type { FullRecipe } from "./recipe.ts";
 import type { StartReport } from "./start-file.ts";
 import type { RateFactors } from "./tuning-options.ts";
 
 /** Refuses a beginning that no parameter's name has. @throws ArgumentError */
-export function checkBeginnings(
+function checkBeginnings(
   net: MultiExit,
   { freeze = [], rateFactor = {} }: { readonly freeze?: readonly string[]; readonly rateFactor?: RateFactors },
 ): void {
@@ -33,7 +34,7 @@ export function checkBeginnings(
  * Refuses to freeze all that is trained, all that a phase behind the first trains, or anything that one fits, before
  * the phases in front of it are done. @throws ArgumentError
  */
-export function checkUnfrozen(net: MultiExit, phases: readonly Phase[], freeze: readonly string[] = []): void {
+function checkUnfrozen(net: MultiExit, phases: readonly Phase[], freeze: readonly string[] = []): void {
   if (freeze.length === 0) return;
   const names = [...net.namedParameters().keys()];
   const refuse = (wanted: string, why: string) => {
@@ -51,38 +52,53 @@ export function checkUnfrozen(net: MultiExit, phases: readonly Phase[], freeze: 
 const trainsNothing = ({ trains }: { readonly trains?: Part }, names: readonly string[]): boolean =>
   trains !== undefined && !names.some(trains);
 
-/** The phases of a run, and those at the front that what is frozen leaves nothing to train. */
+/** The phases of a run, and what freezing has to say of them. */
 export interface Planned {
   readonly phases: readonly Phase[];
-  /** As the method has them: a plain backbone that comes from elsewhere, say. */
-  readonly done: readonly Phase[];
+  /** What to tell at the start. */
+  readonly told: readonly string[];
+  /** Looks at what the run starts from. @throws ArgumentError where that is not all that the phases take as given */
+  readonly checkStart?: (start: Pick<StartReport, "path" | "drawn">) => void;
 }
 
-/** Leaves out what is done; phases that are to be as long as the run together still are. */
-export function withoutDone(net: MultiExit, given: readonly Phase[], tuned: readonly Phase[]): Planned {
+/** A method's phases by what of the network the recipe wants trained. @throws ArgumentError for names that none has */
+export function planTuning(net: MultiExit, given: readonly Phase[], recipe: FullRecipe): Planned {
+  checkBeginnings(net, recipe);
+  const tuned = tunePhases(given, recipe);
+  if (!recipe.freeze) return { phases: tuned, told: [] };
+  const phases = withoutDone(net, tuned);
+  checkUnfrozen(net, phases, recipe.freeze);
+  const done = given.slice(0, tuned.length - phases.length);
+  return {
+    phases,
+    told: done.map(({ name }) => `${name} is left out: all that it trains is frozen`),
+    checkStart: (start) => checkDone(net, done, start),
+  };
+}
+
+/**
+ * Leaves out those at the front that have nothing to train: a plain backbone that comes from elsewhere, say. Phases
+ * that are to be as long as the run together still are.
+ */
+function withoutDone(net: MultiExit, tuned: readonly Phase[]): readonly Phase[] {
   const names = [...net.namedParameters().keys()];
   const first = tuned.findIndex(({ tracks }) => tracks.some((track) => !trainsNothing(track, names)));
-  if (first <= 0) return { phases: tuned, done: [] };
+  if (first <= 0) return tuned;
   const sharesOf = (phases: readonly Phase[]) =>
     phases.flatMap(({ share, epochs }) => (epochs === undefined ? [share ?? 1] : []));
   const total = (shares: readonly number[]) => shares.reduce((sum, share) => sum + share, 0);
   const rest = tuned.slice(first);
   const areOne = Math.abs(total(sharesOf(tuned)) - 1) < 1e-9;
   const left = total(sharesOf(rest));
-  const phases = rest.map((phase) =>
+  return rest.map((phase) =>
     areOne && phase.epochs === undefined ? { ...phase, share: (phase.share ?? 1) / left } : phase,
   );
-  return { phases, done: given.slice(0, first) };
 }
 
 /**
  * Refuses to take a phase for done of which a part was not in what the run starts from. @throws ArgumentError
  */
-export function checkDone(
-  net: MultiExit,
-  done: readonly Phase[],
-  { path, drawn }: Pick<StartReport, "path" | "drawn">,
-) {
+function checkDone(net: MultiExit, done: readonly Phase[], { path, drawn }: Pick<StartReport, "path" | "drawn">): void {
   const parameters = net.namedParameters();
   for (const { name: phase, tracks } of done) {
     const missing = drawn.find((name) => parameters.has(name) && tracks.some(({ trains }) => trains?.(name) ?? true));

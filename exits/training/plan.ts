@@ -29,12 +29,6 @@ export function checkWraps({ name, wraps }: TrainingPlan, net: MultiExit): void 
 export async function phasesOf(plan: TrainingPlan, net: MultiExit, recipe: FullRecipe): Promise<Planned> {
   const phases = plan.phases(siteOf(net));
   const { freeze, rateFactor, moreEpochs } = recipe;
-  if (!freeze && !rateFactor && !moreEpochs) return { phases, done: [] };
-  const { checkBeginnings, checkUnfrozen, tunePhases, withoutDone } = await import("./fine-tuning.ts");
-  checkBeginnings(net, recipe);
-  const tuned = tunePhases(phases, recipe);
-  if (!freeze) return { phases: tuned, done: [] };
-  const planned = withoutDone(net, phases, tuned);
-  checkUnfrozen(net, planned.phases, freeze);
-  return planned;
+  if (!freeze && !rateFactor && !moreEpochs) return { phases, told: [] };
+  return (await import("./fine-tuning.ts")).planTuning(net, phases, recipe);
 }

@@ -19,6 +19,7 @@ import type { Teacher, TrainingPlan } from "../methods/method.ts";
 import type { MultiExit } from "../network/multi-exit.ts";
 import { Evaluator } from "./evaluator.ts";
 import type { ImageSet } from "./images.ts";
+import type { Span } from "./phases.ts";
 
 /** A teacher at work. */
 export interface TeacherRun {
@@ -76,18 +77,22 @@ class NetworkCopy {
 const LEFT = 0.01;
 
 /**
- * What to tell of a teacher whose averages are too slow for a run of so many steps, in which it still holds some of the
- * weights that it began with; undefined for all others.
+ * What to tell of a teacher whose averages are too slow for the steps that follow it, so that it still holds some of
+ * the weights that it began with; nothing of all others.
  */
-export function slowness(teacher: Teacher | undefined, steps: number): string | undefined {
-  if (teacher?.kind !== "average") return undefined;
+export function slowness(teacher: Teacher | undefined, spans: readonly Span[]): readonly string[] {
+  if (teacher?.kind !== "average") return [];
   const { decay, warmup = false } = teacher;
+  const steps = spans.reduce((sum, { phase, steps }) => sum + (phase.isTaught === false ? 0 : steps), 0);
   let left = 1;
   for (let t = 0; t < steps && left > LEFT; t++) left *= warmup ? warmDecay(decay, t) : decay;
-  if (left <= LEFT) return undefined;
+  if (left <= LEFT) return [];
   const most = Math.floor(1e4 * LEFT ** (1 / steps)) / 1e4;
   const cure = warmup ? "" : ", or a warm-up of the decay";
-  return `the averaged teacher is too slow for ${steps} steps: ${(100 * left).toFixed(1)} % of it will still be the first weights. A decay of at most ${most}${cure} mends it.`;
+  const share = `${(100 * left).toFixed(1)} %`;
+  return [
+    `the averaged teacher is too slow for ${steps} steps: ${share} of it will still be the first weights. A decay of at most ${most}${cure} mends it.`,
+  ];
 }
 
 const warmDecay = (decay: number, t: number): number => Math.min(decay, (1 + t) / (10 + t));

@@ -125,7 +125,7 @@ class Trainer {
     checkNormalised("train", data);
     checkWraps(plan, net);
     const source = batches(data.train, { batch: recipe.batch, seed });
-    const { phases, done } = await phasesOf(plan, net, recipe);
+    const { phases, told, checkStart } = await phasesOf(plan, net, recipe);
     if (source.isMixed || phases.some(({ anew, tracks }, i) => i > 0 || anew || tracks.some(({ skips }) => skips))) {
       const { checkPhases } = await import("./phase-checks.ts");
       checkPhases(phases, { net, source, plan });
@@ -143,17 +143,14 @@ class Trainer {
     const totals = new Totals(net.exits, device);
     try {
       if (options.dir !== undefined) await (await import("./folder.ts")).prepareFolder(options.dir);
-      if (done.length > 0 && start?.report) (await import("./fine-tuning.ts")).checkDone(net, done, start.report);
-      const taught = given && (await digest(given.state().values()));
-      const told = { start: start?.digest, teacher: taught };
+      if (start?.report) checkStart?.(start.report);
       const generators = [...new Set([...(options.generators ?? []), ...net.generators()])];
       await setVariants({ net, batch: recipe.batch, generators }, file, options);
-      const identity = identityOf({ ...options, net, data, plan, keepBytes, recipe, source, ...told });
+      const taught = given && (await digest(given.state().values()));
+      const origins = { start: start?.digest, teacher: taught };
+      const identity = identityOf({ ...options, net, data, plan, keepBytes, recipe, source, ...origins });
       const found = file && readCheckpoint(file, identity, extentOf(spans), net.state());
-      const taughtSteps = spans.reduce((sum, { phase, steps }) => sum + (phase.isTaught === false ? 0 : steps), 0);
-      const notes = done.map(({ name }) => `${name} is left out: all that it trains is frozen`);
-      const slow = teaching?.slowness(plan.teacher, taughtSteps);
-      if (slow !== undefined) notes.push(slow);
+      const notes = told.concat(teaching?.slowness(plan.teacher, spans) ?? []);
       const own = { ...options, generators };
       const sharing = options.phases === undefined ? undefined : await import("./shared-phase.ts");
       const shared = await sharing?.SharedPhase.of({
@@ -181,7 +178,7 @@ class Trainer {
 
   /** From a checkpoint, from a first phase that another run has done, or from the start. */
   async #begin(): Promise<void> {
-    const { spans, notes, shared } = this.#made;
+    const { spans, notes, shared, from } = this.#made;
     const found = this.#found;
     this.#found = undefined;
     const taken = found ? undefined : await shared?.take();
@@ -194,7 +191,7 @@ class Trainer {
       this.#position = { step, phase: phase + 1 };
       await this.#enter();
     }
-    await this.#teller.start(step, { resumedFrom: found?.path, weights: this.#made.from, taken });
+    await this.#teller.start(step, { resumedFrom: found?.path, weights: from, taken });
     for (const note of notes) this.#teller.note(note);
   }
 
