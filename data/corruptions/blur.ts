@@ -1,7 +1,7 @@
 // Blurs, by the parameters published for CIFAR-10-C.
 
 import { type Corruption, graded } from "./kind.ts";
-import { disk, filtered, gaussian, mapped, motion, type Pixels, zoomed } from "./pixels.ts";
+import { disk, filtered, gaussian, inBytes, mapped, motion, rounded, zoomed } from "./pixels.ts";
 
 /** [radius, softness of the rim] */
 const DEFOCUS = [
@@ -34,9 +34,6 @@ const MOTION = [
 const ZOOM = [6, 11, 15, 20, 25];
 const GAUSSIAN = [0.4, 0.6, 0.7, 0.8, 1];
 
-/** The same in whole bytes. */
-const inBytes = (x: Pixels): Pixels => mapped(x, (value) => Math.floor(value * 255) / 255);
-
 export const BLUR: readonly Corruption[] = [
   {
     name: "defocus_blur",
@@ -65,7 +62,9 @@ export const BLUR: readonly Corruption[] = [
   {
     name: "motion_blur",
     about: "a moved camera",
-    apply: graded(MOTION, (x, [radius, sigma], stream) => motion(x, { radius, sigma, angle: stream.between(-45, 45) })),
+    apply: graded(MOTION, (x, [radius, sigma], stream) => {
+      return rounded(motion(x, { radius, sigma, angle: stream.between(-45, 45) }));
+    }),
   },
   {
     name: "zoom_blur",

@@ -94,7 +94,7 @@ export function jpegQuantised(x: Pixels, quality: number): Pixels {
   const merged = (layers: readonly Pixels[], of: (parts: readonly number[], c: number) => number) =>
     drawn(height, width, channels, (i, j, c) => {
       const parts = layers.map(({ data }) => data[i * width + j]!);
-      return of(parts, c) / 255;
+      return Math.round(of(parts, c) + 1e-9) / 255;
     });
   if (channels !== 3) {
     const layers = Array.from({ length: channels }, (_, c) =>

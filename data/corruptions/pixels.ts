@@ -39,6 +39,12 @@ export const mapped = (x: Pixels, fn: (value: number, c: number, at: number) => 
   data: x.data.map((value, at) => fn(value, at % x.channels, at)),
 });
 
+/** The same in whole bytes, cut as the published code cuts them. */
+export const inBytes = (x: Pixels): Pixels => mapped(x, (value) => Math.floor(value * 255 + 1e-9) / 255);
+
+/** The same in whole bytes, rounded as Pillow and ImageMagick, which the published code calls, round theirs. */
+export const rounded = (x: Pixels): Pixels => mapped(x, (value) => Math.round(value * 255 + 1e-9) / 255);
+
 /**
  * What lies beyond an edge: its pixel again, or the image mirrored, with its edge pixel twice or once (OpenCV's way).
  */
@@ -159,7 +165,7 @@ export function zoomed(x: Pixels, factor: number): Pixels {
  * the picture grows.
  */
 export function boxResized(x: Pixels, height: number, width: number): Pixels {
-  return transposed(boxColumns(transposed(boxColumns(x, width)), height));
+  return transposed(rounded(boxColumns(transposed(rounded(boxColumns(x, width))), height)));
 }
 
 /** Rows become columns. */

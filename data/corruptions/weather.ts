@@ -3,7 +3,7 @@
 
 import type { Stream } from "../random.ts";
 import { type Corruption, graded } from "./kind.ts";
-import { blank, clip, drawn, gaussian, grey, mapped, motion, type Pixels, zoomed } from "./pixels.ts";
+import { blank, clip, drawn, gaussian, grey, inBytes, mapped, motion, type Pixels, rounded, zoomed } from "./pixels.ts";
 
 /** [mean, deviation, zoom, threshold, radius, deviation of the motion, share of the image] */
 const SNOW = [
@@ -87,7 +87,7 @@ function snow(
   stream: Stream,
 ): Pixels {
   const flakes = mapped(zoomed(noise(x, mean, deviation, stream), zoom), (v) => (v < threshold ? 0 : clip(v)));
-  const layer = motion(flakes, { radius, sigma, angle: stream.between(-135, -45) });
+  const layer = rounded(motion(inBytes(flakes), { radius, sigma, angle: stream.between(-135, -45) }));
   const [white, back] = [grey(x), turned(layer)];
   return mapped(x, (value, _, at) => {
     const pixel = Math.floor(at / x.channels);
