@@ -147,7 +147,7 @@ async function evaluateModel(
  */
 export async function corruptRun(
   folder: RunFolder,
-  found: Pick<Findings, "file" | "raw" | "source" | "names">,
+  found: Pick<Findings, "file" | "isForeign" | "raw" | "source" | "names">,
   asked: Omit<CorruptionRequest, "seed">,
   print: Print,
 ): Promise<void> {

@@ -83,6 +83,8 @@ export interface CorruptionFindings extends Stamp {
 /** The run's logits and its policy. */
 interface Looked {
   readonly file: PolicyFile | undefined;
+  /** Whether the policy is of another network or scaling: then it promises nothing here. */
+  readonly isForeign: boolean;
   readonly raw: Pick<Table, "origin">;
   /** Of the exits. */
   readonly names: readonly string[];
@@ -169,7 +171,7 @@ export async function corruptionFindings(
 /** All that is told of the logits of some images. */
 function figuresOf(
   table: Table,
-  { file }: Pick<Looked, "file">,
+  { file, isForeign }: Pick<Looked, "file" | "isForeign">,
   clean: CorruptionRow | undefined,
 ): Pick<CorruptionRow, "exits" | "policy"> {
   const { result, scaling, request } = file ?? {};
@@ -181,7 +183,7 @@ function figuresOf(
   const fractions = Array.from(policy.fractions);
   const before = clean?.policy?.fractions ?? fractions;
   const shift = zip(fractions, before).reduce((sum, [share, clean]) => sum + Math.abs(share - clean), 0) / 2;
-  const promised = request && "alpha" in result ? promisedRisk(request, source) : undefined;
+  const promised = request && "alpha" in result && !isForeign ? promisedRisk(request, source) : undefined;
   const risk = promised?.observe(policy.exits) ?? Number.NaN;
   const isBroken = "alpha" in result ? promised?.isBroken?.(policy.exits, result) : undefined;
   const { accuracy, cost, earlyRisk } = policy;

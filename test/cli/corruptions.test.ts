@@ -32,7 +32,13 @@ test("rows are what evaluation says of corrupted images, shifts are told against
   const names = ["first", "second", "last"];
   const told: string[] = [];
   const asked = { names: ["fog", "speckle_noise"], samples: 40, seed: 5 };
-  const found = await corruptionFindings(net, images, { file, raw, names }, asked, (line) => void told.push(line));
+  const found = await corruptionFindings(
+    net,
+    images,
+    { file, isForeign: false, raw, names },
+    asked,
+    (line) => void told.push(line),
+  );
   assert.equal([found.samples, found.rows.length, told.length, found.weights], [40, 10, 2, weights]);
   const spread = (count: number) =>
     subset(
@@ -59,16 +65,31 @@ test("rows are what evaluation says of corrupted images, shifts are told against
   const page = corruptionSection(found);
   assert.match(page, /<th scope="row">fog<\/th>/);
   assert.is(corruptionSection(undefined), "");
+  // A policy of another network promises nothing here that could be broken.
+  const certified = { ...result, method: "learn then test", alpha: 0.05, guarantee: { kind: "none" } };
+  const request = { rule: "learnThenTest", score: "maxProb" } as const;
+  for (const isForeign of [false, true]) {
+    const looked = { file: { result: certified, request } as unknown as PolicyFile, isForeign, raw, names };
+    const { clean, rows } = await corruptionFindings(net, images, looked, asked);
+    for (const { policy } of [clean, ...rows])
+      assert.equal([policy?.risk !== undefined, policy?.isBroken !== undefined], [!isForeign, !isForeign]);
+  }
   // Spread over all images, and once for a name that is given twice.
   const fogs = { names: ["fog", "fog"], samples: 7, seed: 5 };
-  const few = await corruptionFindings(net, images, { file, raw, names }, fogs);
+  const few = await corruptionFindings(net, images, { file, isForeign: false, raw, names }, fogs);
   assert.equal([few.samples, few.of, few.rows.length], [7, 60, 5]);
   assert.equal(
     few.clean.exits.map(({ accuracy }) => accuracy),
     evaluate(await tableOf(spread(7))).exits.map(({ accuracy }) => accuracy),
   );
   await failsWith(
-    () => corruptionFindings(net, images, { file, raw: { ...raw, origin: undefined } as never, names }, asked),
+    () =>
+      corruptionFindings(
+        net,
+        images,
+        { file, isForeign: false, raw: { ...raw, origin: undefined } as never, names },
+        asked,
+      ),
     "SortieError",
     "evaluate: the logits must say of which weights they are; got none.",
   );
@@ -82,7 +103,7 @@ test("policies by what heads say of themselves are looked at too", async () => {
   const raw = { origin: { weights: await weightsDigest(net.state().values()) } } as never;
   const result = { ok: true, method: "by hand", score: "confidence", thresholds: Float64Array.of(0.5, 0.5) };
   const file = { result: { ...result, guarantee: { kind: "none" } } } as unknown as PolicyFile;
-  const found = { file, raw, names: ["first", "second", "last"] };
+  const found = { file, isForeign: false, raw, names: ["first", "second", "last"] };
   const { rows, clean } = await corruptionFindings(net, images, found, { names: ["fog"], seed: 1 });
   assert.ok([clean, ...rows].every(({ policy }) => policy && policy.fractions.length === 3));
 });
