@@ -1,6 +1,6 @@
 // The last of the three steps: all metrics of a test table, exit by exit, and what a policy achieves on it.
 
-import { inColumns, type Kinds, SEED, take, what, zip } from "../../base/index.ts";
+import { inColumns, type Kinds, option, SEED, take, what, zip } from "../../base/index.ts";
 import { check, readOptions } from "../errors.ts";
 import { column, sum } from "../numeric/arrays.ts";
 import { clopperPearson, type Interval } from "../numeric/bounds.ts";
@@ -179,7 +179,7 @@ export interface PolicyEvaluation extends Achieved {
 
 /** Options of `evaluatePolicy`. */
 export interface EvaluatePolicyOptions {
-  /** For the intervals; default 500. */
+  /** For the intervals, at least 2; default 500. */
   readonly resamples?: number;
   readonly seed?: number;
   /** Take a policy of another network or scaling; default false. */
@@ -188,7 +188,11 @@ export interface EvaluatePolicyOptions {
   readonly sameSamples?: boolean;
 }
 
-const EVALUATE_POLICY: Kinds<EvaluatePolicyOptions> = { ...RESAMPLES, ...EVALUATION };
+const EVALUATE_POLICY: Kinds<EvaluatePolicyOptions> = {
+  ...RESAMPLES,
+  ...EVALUATION,
+  resamples: option.whole(EVALUATION.resamples.default, "for the intervals", { min: 2 }),
+};
 
 /**
  * Applies thresholds to a test table.
