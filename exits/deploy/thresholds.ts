@@ -20,7 +20,7 @@ export const isOpenToAll = (level: number): boolean => level <= -LARGEST;
 /**
  * How far the logits of a network that was prepared for inference may be from those of its `forward`, on which policies
  * are calibrated: this share of 1 + |z|, z the largest. Folding norms and summing in another order rounds otherwise;
- * storing in f16 rounds every activation. In f32 tests hold half as much against every backbone and head: a level is of
+ * storing in f16 rounds every activation. Tests hold half as much against every backbone and head: a level is of
  * two logits.
  */
 export const SLACK = { f32: 2 ** -17, f16: 2 ** -6 } as const;

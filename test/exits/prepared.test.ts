@@ -1,7 +1,8 @@
 // Networks prepared for inference against themselves as they are: every backbone and head, with running statistics
 // drawn, in poisoned memory.
 
-import { capture, noGrad, read, stack, type Tensor } from "../../engine/functions.ts";
+import { zip } from "../../base/index.ts";
+import { capture, cast, noGrad, read, stack, type Tensor } from "../../engine/functions.ts";
 import { PreparedNet } from "../../exits/deploy/prepared.ts";
 import { SLACK } from "../../exits/deploy/thresholds.ts";
 import type { ExitRecord, MultiExit } from "../../exits/index.ts";
@@ -97,18 +98,23 @@ for (const [name, subject] of Object.entries(SUBJECTS)) {
     const inputs = { x: { shape: [N, 12, 12, 3], dtype: "f32" } } as const;
     using both = await poisoned(device(), () =>
       capture({ inputs }, ({ x }) =>
-        noGrad(() => [net.forward(x, EVAL), preparedLogits(net, x, (weight) => weight)] as const),
+        noGrad(() => [
+          net.forward(x, EVAL),
+          preparedLogits(net, x, (weight) => weight),
+          ...(device().info.hasF16 ? [preparedLogits(net, cast(x, "f16"), (weight) => cast(weight, "f16"))] : []),
+        ]),
       ),
     );
-    const [want, got] = await read(both.run({ x: images }));
-    let [most, worst] = [0, 0];
-    want!.forEach((z, i) => {
-      const off = Math.abs(got![i]! - z);
-      most = Math.max(most, Math.abs(z));
-      worst = Math.max(worst, off / (1 + Math.abs(z)));
-    });
+    const [want, ...got] = await read(both.run({ x: images }));
+    const most = want!.reduce((largest, z) => Math.max(largest, Math.abs(z)), 0);
     assert.ok(most > 0.05 && Number.isFinite(most), `logits up to ${most}`);
-    assert.ok(worst <= SLACK.f32 / 2, `${name}: off by ${worst} of 1 + |z|`);
+    for (const [logits, precision] of zip(got, (["f32", "f16"] as const).slice(0, got.length))) {
+      const worst = logits.reduce(
+        (worst, z, i) => Math.max(worst, Math.abs(z - want![i]!) / (1 + Math.abs(want![i]!))),
+        0,
+      );
+      assert.ok(worst <= SLACK[precision] / 2, `${name}, ${precision}: off by ${worst} of 1 + |z|`);
+    }
     assert.equal(await read([...net.state().values()]), before, "the network itself");
     net.dispose();
   });
