@@ -220,7 +220,8 @@ test("validation samples may not test the result either, and scores must be the 
     "evaluatePolicy: a policy on given scores needs given test scores; got a table.",
   );
   await failsWith(
-    () => evaluatePolicy(randomTable(9, 3, 2), { score: "maxProb", thresholds: [0.9] }, { resamples: 0 }),
+    () =>
+      evaluatePolicy(randomTable(9, 3, 2), { score: "maxProb", thresholds: Float64Array.of(0.9) }, { resamples: 0 }),
     "CalibrationError",
     "evaluatePolicy: resamples must be a whole number of at least 2; got 0.",
   );

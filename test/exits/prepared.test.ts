@@ -105,7 +105,7 @@ for (const [name, subject] of Object.entries(SUBJECTS)) {
         ]),
       ),
     );
-    const [want, ...got] = await read(both.run({ x: images }));
+    const [want, ...got] = (await read(both.run({ x: images }))) as Float32Array[];
     const most = want!.reduce((largest, z) => Math.max(largest, Math.abs(z)), 0);
     assert.ok(most > 0.05 && Number.isFinite(most), `logits up to ${most}`);
     for (const [logits, precision] of zip(got, (["f32", "f16"] as const).slice(0, got.length))) {
