@@ -68,9 +68,10 @@ export async function writeComparison({ runs, failures, against, out, open = 0 }
     runSheet(runs, failures),
   ];
   const unique = (values: readonly string[]) => [...new Set(values)].join("; ") || "unknown";
+  const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? "" : "s"}`;
   const left = open > 0 ? `, ${open} still to come` : "";
   const introduction: Introduction = {
-    title: `${settings.length} settings, ${runs.length} runs${left}`,
+    title: `${counted(settings.length, "setting")}, ${counted(runs.length, "run")}${left}`,
     lines: [
       `Data: ${unique(runs.map(({ data, samples }) => `${data}, ${samples} test images`))}. Full pass: ${unique(runs.map(({ backbone, macs }) => `${backbone} ${macs.toFixed(2)} M MACs`))}.`,
       `Adapter: ${unique(runs.map(({ adapter }) => adapter))}. Commit of the runs: ${unique(runs.map(({ commit }) => commit))}.`,
