@@ -85,12 +85,8 @@ interface ExitSamples {
   readonly mayLeave: Uint8Array | undefined;
 }
 
-const RESAMPLES: Kinds<{ readonly resamples?: number; readonly seed?: number }> = {
-  resamples: EVALUATION.resamples,
-  seed: SEED,
-};
 const EVALUATE: Kinds<EvaluateOptions> = {
-  ...RESAMPLES,
+  ...{ resamples: EVALUATION.resamples, seed: SEED },
   nBins: "number",
   risk: "number",
   coverage: "number",
@@ -189,8 +185,7 @@ export interface EvaluatePolicyOptions {
 }
 
 const EVALUATE_POLICY: Kinds<EvaluatePolicyOptions> = {
-  ...RESAMPLES,
-  ...EVALUATION,
+  ...{ ...EVALUATION, seed: SEED },
   resamples: option.whole(EVALUATION.resamples.default, "for the intervals", { min: 2 }),
 };
 

@@ -3,7 +3,7 @@
 
 import { exactly } from "../../base/index.ts";
 import { sinCos } from "../numeric.ts";
-import { blank, clip, drawn, type Pixels } from "./pixels.ts";
+import { blank, clip, drawn, type Pixels, rounded } from "./pixels.ts";
 
 // biome-ignore format: a table as the standard prints it (ITU-T T.81, Annex K)
 const LUMINANCE = [
@@ -92,10 +92,12 @@ export function jpegQuantised(x: Pixels, quality: number): Pixels {
   const layer = (of: (at: number) => number) => drawn(height, width, 1, (i, j) => of((i * width + j) * channels));
   const value = (at: number) => 255 * clip(x.data[at]!);
   const merged = (layers: readonly Pixels[], of: (parts: readonly number[], c: number) => number) =>
-    drawn(height, width, channels, (i, j, c) => {
-      const parts = layers.map(({ data }) => data[i * width + j]!);
-      return Math.round(of(parts, c) + 1e-9) / 255;
-    });
+    rounded(
+      drawn(height, width, channels, (i, j, c) => {
+        const parts = layers.map(({ data }) => data[i * width + j]!);
+        return of(parts, c) / 255;
+      }),
+    );
   if (channels !== 3) {
     const layers = Array.from({ length: channels }, (_, c) =>
       quantised(
